@@ -1,0 +1,167 @@
+//! What uploads are told: kind, imports and exports of a good one, and why a bad one is not taken.
+
+use engine::{Engine, EngineOptions, ModuleKind};
+
+use crate::guests::{ENGINE, core_with_imports, echo};
+
+fn refusal(engine: &Engine, bytes: &[u8]) -> (&'static str, String) {
+    let refusal = engine.inspect(bytes).expect_err("a refusal");
+    (refusal.code(), refusal.to_string())
+}
+
+fn check(text: &str, code: &str, words: &str) {
+    let bytes = wat::parse_str(text).expect("valid text format");
+    let (found, message) = refusal(&ENGINE, &bytes);
+    assert_eq!(found, code, "{text}: {message}");
+    assert!(message.contains(words), "{text}: {message}");
+    assert!(ENGINE.compile(&bytes).is_err(), "{text}: compiling takes what inspecting does not");
+}
+
+#[test]
+fn a_good_module_is_described() {
+    let imports = r#"(import "weir" "config_len" (func (result i32)))
+        (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32)))"#;
+    let bytes = core_with_imports(imports, "(i64.const 0)", "");
+    let info = ENGINE.inspect(&bytes).expect("a module");
+    assert_eq!((info.kind, info.size_bytes), (ModuleKind::CoreModule, bytes.len()));
+    assert_eq!(info.imports, ["weir.config_len", "wasi_snapshot_preview1.fd_write"]);
+    assert_eq!(info.exports, ["memory", "weir_alloc", "weir_process"]);
+}
+
+#[test]
+fn what_is_not_webassembly_is_refused() {
+    for bytes in [b"".as_slice(), b"\0as", b"hello", b"(module)", b"\x7fELF"] {
+        assert_eq!(refusal(&ENGINE, bytes).0, "not-wasm", "{bytes:?}");
+    }
+}
+
+/// Wherever a module is cut off, it is refused, unless what is left is a whole module of its own.
+#[test]
+fn what_is_cut_off_is_refused() {
+    let whole = echo();
+    for length in 4..whole.len() {
+        match ENGINE.inspect(&whole[..length]) {
+            Ok(_) => assert!(ENGINE.compile(&whole[..length]).is_ok(), "cut to {length}"),
+            Err(refusal) => {
+                assert!(
+                    ["invalid-wasm", "missing-export"].contains(&refusal.code()),
+                    "cut to {length}: {refusal}"
+                );
+            }
+        }
+    }
+    let (code, message) = refusal(&ENGINE, &whole[..whole.len() - 1]);
+    assert!(code == "invalid-wasm" && message.contains("at byte"), "{message}");
+}
+
+#[test]
+fn what_is_too_large_is_refused() {
+    let bytes = echo();
+    let options = EngineOptions { module_bytes_max: bytes.len() - 1, instances_max: 1 };
+    let engine = Engine::new(options).expect("an engine");
+    assert_eq!(refusal(&engine, &bytes).0, "module-too-large");
+}
+
+#[test]
+fn core_modules_that_break_the_contract_are_refused() {
+    let alloc = r#"(func (export "weir_alloc") (param i32) (result i32) (i32.const 8))"#;
+    let process = r#"(func (export "weir_process") (param i32 i32) (result i64) (i64.const 0))"#;
+    let memory = r#"(memory (export "memory") 1)"#;
+    for (text, code, words) in [
+        (format!("(module {alloc} {process})"), "missing-export", "the export 'memory' is missing"),
+        (
+            format!("(module {memory} {process})"),
+            "missing-export",
+            "'weir_alloc' is missing: expected func(i32) -> (i32)",
+        ),
+        (format!("(module {memory} {alloc})"), "missing-export", "the module exports 'memory', 'weir_alloc'"),
+        ("(module)".to_owned(), "missing-export", "the module exports nothing"),
+        (
+            format!(
+                r#"(module {memory} {alloc} (func (export "weir_process") (param i32) (result i64) (i64.const 0)))"#
+            ),
+            "wrong-export-type",
+            "expected func(i32, i32) -> (i64); found func(i32) -> (i64)",
+        ),
+        (
+            format!(r#"(module {memory} {alloc} {process} (func (export "weir_free") (param i32)))"#),
+            "wrong-export-type",
+            "weir_free",
+        ),
+        (
+            format!(r#"(module (global (export "memory") i32 (i32.const 0)) {alloc} {process})"#),
+            "wrong-export-type",
+            "found a global",
+        ),
+        (
+            format!(r#"(module (import "env" "now" (func)) {memory} {alloc} {process})"#),
+            "unknown-import",
+            "unknown import 'env.now'",
+        ),
+        (
+            format!(r#"(module (import "weir" "fetch" (func)) {memory} {alloc} {process})"#),
+            "unknown-import",
+            "'weir.fetch'",
+        ),
+        (
+            format!(
+                r#"(module (import "wasi_snapshot_preview1" "fd_sing" (func)) {memory} {alloc} {process})"#
+            ),
+            "unknown-import",
+            "fd_sing",
+        ),
+        (
+            format!(r#"(module {memory} (func (export "_start")))"#),
+            "command-not-supported",
+            "not supported yet",
+        ),
+    ] {
+        check(&text, code, words);
+    }
+}
+
+#[test]
+fn features_that_are_off_are_named() {
+    for (text, words) in [
+        (r#"(module (memory i64 1))"#, "memory64"),
+        (r#"(module (memory 1 1 shared))"#, "threads"),
+        (r#"(module (tag $t))"#, "exceptions"),
+        (r#"(module (type (struct)))"#, "gc"),
+        (
+            r#"(module (func (param v128) (result v128)
+                (i32x4.relaxed_trunc_f32x4_s (local.get 0))))"#,
+            "relaxed SIMD",
+        ),
+    ] {
+        check(text, "unsupported-feature", words);
+    }
+}
+
+#[test]
+fn components_of_another_world_are_refused() {
+    for (text, code, words) in [
+        ("(component)", "missing-export", "the export 'process' is missing"),
+        (
+            r#"(component (core module $m (func (export "f"))) (core instance $i (instantiate $m))
+                (func $f (canon lift (core func $i "f"))) (export "run" (func $f)))"#,
+            "missing-export",
+            "the module exports 'run'",
+        ),
+        (
+            r#"(component (core module $m (func (export "f"))) (core instance $i (instantiate $m))
+                (func $f (canon lift (core func $i "f"))) (export "process" (func $f)))"#,
+            "wrong-export-type",
+            "found func()",
+        ),
+        (
+            r#"(component (core module $m (func (export "f") (result i32) (i32.const 0)))
+                (core instance $i (instantiate $m))
+                (func $f (result (result)) (canon lift (core func $i "f")))
+                (instance $run (export "run" (func $f))) (export "wasi:cli/run@0.2.3" (instance $run)))"#,
+            "command-not-supported",
+            "wasi:cli/run@0.2.3",
+        ),
+    ] {
+        check(text, code, words);
+    }
+}

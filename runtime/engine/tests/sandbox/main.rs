@@ -1,0 +1,11 @@
+//! The sandbox from outside: what a module can do, and what becomes of one that does what it must not. Modules are
+//! written in the text format, so that each shows exactly what it does.
+
+mod component;
+mod contract;
+mod determinism;
+mod guests;
+mod hostile;
+mod inspect;
+mod lifecycle;
+mod wasi;
