@@ -1,0 +1,136 @@
+//! Bytes and subjects as NATS writes them: header blocks, the subject that acknowledges a delivery, times.
+//! Pure functions; anything that cannot be read gives `None` or is left out, never a panic.
+
+use async_nats::HeaderMap;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use model::Headers;
+
+/// What a delivery's reply subject says about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Delivery {
+    /// The sequence in the stream.
+    pub(crate) stream_sequence: u64,
+    /// The count of deliveries of this consumer.
+    pub(crate) consumer_sequence: u64,
+    /// When the stream stored the message.
+    pub(crate) timestamp_ns: u64,
+    /// How many messages were still to be delivered after this one.
+    pub(crate) pending: u64,
+}
+
+impl Delivery {
+    /// Reads the subject: nine tokens, or eleven and more where it names the domain and the account too.
+    pub(crate) fn parse(reply: &str) -> Option<Self> {
+        let mut tokens = reply.strip_prefix("$JS.ACK.")?.split('.');
+        let skip = match tokens.clone().count() {
+            7 => 3,
+            9.. => 5,
+            _ => return None,
+        };
+        let mut numbers = tokens.by_ref().skip(skip).map(|token| token.parse().ok());
+        Some(Self {
+            stream_sequence: numbers.next()??,
+            consumer_sequence: numbers.next()??,
+            timestamp_ns: numbers.next()??,
+            pending: numbers.next()??,
+        })
+    }
+}
+
+/// All headers in canonical order.
+pub(crate) fn headers(map: Option<&HeaderMap>) -> Headers {
+    let Some(map) = map else { return Headers::new() };
+    let pairs = map.iter().flat_map(|(name, values)| {
+        values.iter().map(move |value| (name.to_string(), value.as_str().to_owned()))
+    });
+    Headers::canonical(pairs)
+}
+
+/// The first value of a header.
+pub(crate) fn header<'a>(map: Option<&'a HeaderMap>, name: &'static str) -> Option<&'a str> {
+    map?.get(async_nats::HeaderName::from_static(name)).map(|value| value.as_str())
+}
+
+/// Reads a header block as the stream keeps it. A block that the client library reads gives the same here;
+/// one that it refuses (bytes that are not UTF-8, a line without a colon) is read as far as it goes, with
+/// U+FFFD for what is no text: always the same for the same bytes.
+pub(crate) fn header_block(block: &[u8]) -> Headers {
+    let text = String::from_utf8_lossy(block);
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    for line in text.lines().skip(1) {
+        if line.starts_with(char::is_whitespace) {
+            if let Some((_, value)) = pairs.last_mut() {
+                value.push_str(line);
+            }
+        } else if let Some((name, value)) = line.split_once(':') {
+            pairs.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    Headers::canonical(pairs)
+}
+
+/// Decodes standard base64, as JetStream's answers hold bytes.
+pub(crate) fn base64(text: &str) -> Option<Bytes> {
+    STANDARD.decode(text).ok().map(Bytes::from)
+}
+
+/// Nanoseconds since 1970 of a time as JetStream's answers hold it.
+pub(crate) fn time_ns(text: &str) -> Option<u64> {
+    let time: jiff::Timestamp = text.parse().ok()?;
+    u64::try_from(time.as_nanosecond()).ok()
+}
+
+/// The time as JetStream's requests want it; one after the server's last (in the year 2262) as that one.
+pub(crate) fn time_text(time_ns: u64) -> String {
+    let time_ns = i64::try_from(time_ns).unwrap_or(i64::MAX);
+    let time = jiff::Timestamp::from_nanosecond(i128::from(time_ns));
+    time.expect("an i64 of nanoseconds ends in the year 2262, within what a timestamp holds").to_string()
+}
+
+/// `10.2.3-RC.1` as numbers.
+pub(crate) fn version(text: &str) -> Option<(u64, u64, u64)> {
+    let core = text.trim_start_matches('v').split(['-', '+']).next()?;
+    let mut numbers = core.split('.').map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next()??, numbers.next()??))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_shapes_of_a_delivery_are_read() {
+        let wanted =
+            Delivery { stream_sequence: 14, consumer_sequence: 4, timestamp_ns: 1_795_400, pending: 2 };
+        for reply in [
+            "$JS.ACK.S.c1.1.14.4.1795400.2",
+            "$JS.ACK._.hash.S.c1.1.14.4.1795400.2",
+            "$JS.ACK.hub.hash.S.c1.1.14.4.1795400.2.token",
+        ] {
+            assert_eq!(Delivery::parse(reply), Some(wanted), "{reply}");
+        }
+        for reply in ["", "_INBOX.a", "$JS.ACK.S.c1.1.14", "$JS.ACK.S.c1.1.x.4.1795400.2"] {
+            assert_eq!(Delivery::parse(reply), None, "{reply}");
+        }
+    }
+
+    #[test]
+    fn a_header_block_is_read_as_far_as_it_goes() {
+        let block = b"NATS/1.0\r\nB: 2\r\nA:  x \r\nbroken\r\nC: a\r\n  b\r\nA: \xff\r\n\r\n";
+        let headers = header_block(block);
+        let seen: Vec<_> = headers.iter().collect();
+        assert_eq!(seen, [("A", "x"), ("A", "\u{fffd}"), ("B", "2"), ("C", "a  b")]);
+    }
+
+    #[test]
+    fn times_and_versions() {
+        let ns = time_ns("2026-11-23T02:19:37.363678063Z");
+        assert_eq!(ns, Some(1_795_400_377_363_678_063));
+        assert_eq!(ns.map(time_text).as_deref(), Some("2026-11-23T02:19:37.363678063Z"));
+        assert_eq!(version("2.9.10"), Some((2, 9, 10)));
+        assert_eq!(version("2.12.0-RC.1"), Some((2, 12, 0)));
+        assert_eq!(version("two"), None);
+    }
+}
