@@ -1,0 +1,168 @@
+//! Where a chain stands: read from the end of the output stream, which alone decides what was done.
+
+use model::record::own_subject;
+use model::{Digest, PipelineName, Receipt, ReceiptLink, Record, RecordKind, Revision};
+
+use crate::ports::{PortError, Sink, StopReason, Stored};
+
+/// Where a chain stands.
+#[derive(Debug)]
+pub struct Chain {
+    /// The sequence of the last record.
+    pub last_sequence: u64,
+    /// The last record.
+    pub last: Record,
+    /// The revision in force.
+    pub revision: Revision,
+    /// The digest of that revision's payload.
+    pub revision_digest: Digest,
+    /// The sequence from which the unit in which the chain ends has to be executed again.
+    pub unit_start: u64,
+    /// The last receipt before that unit.
+    pub link: Option<ReceiptLink>,
+}
+
+/// Reads where the chain of `pipeline` stands; `None` if nothing was ever appended.
+///
+/// # Errors
+/// [`PortError::Stop`] if the end of the stream is not this pipeline's.
+pub async fn read(sink: &impl Sink, pipeline: &PipelineName) -> Result<Option<Chain>, PortError> {
+    let tail = sink.tail().await?;
+    if tail.last_sequence == 0 {
+        return Ok(None);
+    }
+    let Some(entry) = tail.entry else { return Err(expired(tail.last_sequence).into()) };
+    let last_sequence = entry.sequence;
+    let last = parse(pipeline, entry)?;
+    let (revision_at, revision, revision_digest) =
+        revision_in_force(sink, pipeline, &last, last_sequence).await?;
+    let (unit_start, link) = match last.kind {
+        RecordKind::Revision => (revision.from_sequence, revision.last_receipt(revision_at)),
+        RecordKind::Receipt => {
+            let receipt = parse_receipt(&last, last_sequence)?;
+            check_link(sink, pipeline, receipt.previous).await?;
+            (receipt.unit_start, receipt.previous)
+        }
+        RecordKind::Message | RecordKind::Dead => {
+            let start = revision.plan.block_start(last.position.sequence).max(revision.from_sequence);
+            (start, last_link(sink, pipeline, revision_at, &revision, last_sequence).await?)
+        }
+    };
+    Ok(Some(Chain { last_sequence, last, revision, revision_digest, unit_start, link }))
+}
+
+/// Reads an entry as a record of this pipeline.
+fn parse(pipeline: &PipelineName, entry: Stored) -> Result<Record, StopReason> {
+    let (sequence, subject) = (entry.sequence, entry.subject.clone());
+    Record::from_wire(pipeline, entry.subject, &entry.headers, entry.payload).map_err(|why| {
+        StopReason::new(
+            "foreign-record",
+            format!(
+                "the output stream's entry {sequence} under subject '{subject}' is not a record of pipeline \
+                 '{pipeline}': {why}; a pipeline needs its output stream to itself: remove what else writes \
+                 there, and apply the pipeline with a new output stream"
+            ),
+        )
+    })
+}
+
+async fn revision_in_force(
+    sink: &impl Sink,
+    pipeline: &PipelineName,
+    last: &Record,
+    last_sequence: u64,
+) -> Result<(u64, Revision, Digest), PortError> {
+    let subject = own_subject(pipeline, RecordKind::Revision);
+    let Some(entry) = sink.last_on(&subject).await? else {
+        return Err(expired(last_sequence).into());
+    };
+    let at = entry.sequence;
+    if at > last_sequence {
+        return Err(PortError::Unavailable("the chain moved while it was read".into()));
+    }
+    let record = parse(pipeline, entry)?;
+    let revision: Revision = serde_json::from_slice(&record.payload)
+        .map_err(|e| altered(at, &format!("its payload is not a revision: {e}")))?;
+    if revision.plan.digest() != revision.plan_digest {
+        return Err(altered(at, "its plan is not the one whose digest it names").into());
+    }
+    if last.plan != revision.plan_digest {
+        let why = format!("it names plan {}, the revision in force {}", last.plan, revision.plan_digest);
+        return Err(altered(last_sequence, &why).into());
+    }
+    Ok((at, revision, Digest::of(&record.payload)))
+}
+
+async fn last_link(
+    sink: &impl Sink,
+    pipeline: &PipelineName,
+    revision_at: u64,
+    revision: &Revision,
+    last_sequence: u64,
+) -> Result<Option<ReceiptLink>, PortError> {
+    match sink.last_on(&own_subject(pipeline, RecordKind::Receipt)).await? {
+        Some(entry) if entry.sequence > last_sequence => {
+            Err(PortError::Unavailable("the chain moved while it was read".into()))
+        }
+        Some(entry) if entry.sequence > revision_at => {
+            let record = entry.sequence;
+            let receipt = parse_receipt(&parse(pipeline, entry)?, record)?;
+            Ok(Some(ReceiptLink { record, digest: receipt.digest() }))
+        }
+        _ => Ok(revision.last_receipt(revision_at)),
+    }
+}
+
+/// Whether a receipt's link names what is really there.
+async fn check_link(
+    sink: &impl Sink,
+    pipeline: &PipelineName,
+    link: Option<ReceiptLink>,
+) -> Result<(), PortError> {
+    let Some(link) = link else { return Ok(()) };
+    let Some(entry) = sink.get(link.record).await? else { return Err(expired(link.record).into()) };
+    let record = parse(pipeline, entry)?;
+    let found = match record.kind {
+        RecordKind::Receipt => Some(parse_receipt(&record, link.record)?.digest()),
+        RecordKind::Revision => serde_json::from_slice::<Revision>(&record.payload)
+            .ok()
+            .and_then(|revision| revision.closes)
+            .map(|receipt| receipt.digest()),
+        RecordKind::Message | RecordKind::Dead => None,
+    };
+    if found != Some(link.digest) {
+        let why = format!("the receipt after it names digest {} for it", link.digest);
+        return Err(altered(link.record, &why).into());
+    }
+    Ok(())
+}
+
+fn parse_receipt(record: &Record, sequence: u64) -> Result<Receipt, StopReason> {
+    let receipt: Receipt = serde_json::from_slice(&record.payload)
+        .map_err(|e| altered(sequence, &format!("its payload is not a receipt: {e}")))?;
+    if receipt.canonical_bytes() != record.payload {
+        return Err(altered(sequence, "its payload is not the receipt's canonical form"));
+    }
+    Ok(receipt)
+}
+
+fn altered(sequence: u64, why: &str) -> StopReason {
+    StopReason::new(
+        "record-differs",
+        format!(
+            "record {sequence} of the output stream is not what Weir wrote: {why}; restore the stream from a \
+             copy, or apply the pipeline with a new output stream"
+        ),
+    )
+}
+
+fn expired(sequence: u64) -> StopReason {
+    StopReason::new(
+        "chain-truncated",
+        format!(
+            "record {sequence} of the output stream is needed to go on and is gone: remove limits that let \
+             records expire from the stream, and restore it from a copy or apply the pipeline with a new \
+             output stream"
+        ),
+    )
+}

@@ -1,0 +1,397 @@
+//! A pipeline on one node: runs, one after the other, until it is shut down.
+//!
+//! Each run begins at the chain's end. What a run ends with decides what comes next: a race that was lost is
+//! followed by standing by, an outage by trying again with back-off, a difference by stopping until a person
+//! changes something.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{Digest, PipelineName, Place, Plan, Position, Record, RecordId, RecordKind, Revision};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::append::Appending;
+use crate::chain::{self, Chain};
+use crate::cutter::Cutter;
+use crate::meters::PipelineMeters;
+use crate::ports::{AppendError, Appender, Ask, EventReader, Loader, PortError, Sink, Source, StopReason};
+use crate::run::{ReadEnd, Reading, Swap};
+use crate::status::{State, StatusCell};
+use crate::unit::LoadedPlan;
+use crate::workers::Workers;
+
+/// What a person wants of a pipeline.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Desired {
+    /// Counts the applications of the pipeline; one that the chain has left behind is not carried out.
+    pub generation: u64,
+    /// The plan.
+    pub plan: Plan,
+    /// Where a chain that does not exist yet begins in the source.
+    pub start_sequence: u64,
+    /// Whether it is to rest.
+    pub paused: bool,
+    /// Changes when a person asks to try again.
+    pub attempt: u64,
+}
+
+/// How a pipeline behaves on this node. None of it decides what a record is.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How many chunks may be in flight.
+    pub chunks_in_flight: usize,
+    /// How many lanes run them.
+    pub lanes: usize,
+    /// How long a chain that another node extends has to stand still before this node takes over.
+    pub standby: Duration,
+    /// The first wait after an outage; doubled each time.
+    pub backoff_min: Duration,
+    /// The longest wait.
+    pub backoff_max: Duration,
+}
+
+impl Options {
+    /// What suits a node with this many workers.
+    pub fn for_workers(workers: usize) -> Self {
+        Self {
+            chunks_in_flight: 16 + 4 * workers,
+            lanes: workers.max(1),
+            standby: Duration::from_millis(250),
+            backoff_min: Duration::from_millis(50),
+            backoff_max: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The world of one pipeline.
+pub struct World<S, K, L> {
+    /// Where events come from.
+    pub source: S,
+    /// Where records go.
+    pub sink: K,
+    /// Where modules come from.
+    pub loader: L,
+}
+
+/// A pipeline on one node.
+pub struct Pipeline<S, K, L> {
+    name: PipelineName,
+    world: World<S, K, L>,
+    workers: Arc<Workers>,
+    options: Options,
+    meters: PipelineMeters,
+    status: Arc<StatusCell>,
+}
+
+/// How a run ended, when nothing is wrong.
+enum End {
+    /// It was asked to, and all it had begun is done.
+    Drained,
+    /// Another node was quicker.
+    Conflict,
+    /// The chain has to be read anew.
+    Again,
+}
+
+impl<S: Source, K: Sink, L: Loader> Pipeline<S, K, L> {
+    /// A pipeline that is yet to run.
+    pub fn new(
+        name: PipelineName,
+        world: World<S, K, L>,
+        workers: Arc<Workers>,
+        options: Options,
+        meters: PipelineMeters,
+    ) -> Self {
+        Self { name, world, workers, options, meters, status: Arc::default() }
+    }
+
+    /// Where its status can be read while it runs.
+    pub fn status(&self) -> Arc<StatusCell> {
+        self.status.clone()
+    }
+
+    /// Runs until `shutdown`, then finishes what is computed.
+    pub async fn run(self, mut desired: watch::Receiver<Desired>, shutdown: CancellationToken) {
+        let mut backoff = self.options.backoff_min;
+        while !shutdown.is_cancelled() {
+            if desired.borrow_and_update().paused {
+                self.enter(State::Paused);
+                wait_for_change(&mut desired, &shutdown).await;
+                continue;
+            }
+            let before = self.status.read().last_record;
+            let ended = self.run_once(&mut desired, &shutdown).await;
+            if self.status.read().last_record != before {
+                backoff = self.options.backoff_min;
+            }
+            match ended {
+                Ok(End::Drained | End::Again) => {}
+                Ok(End::Conflict) => self.stand_by(&mut desired, &shutdown).await,
+                Err(PortError::Unavailable(why)) => {
+                    tracing::warn!(pipeline = %self.name, why, "Waiting to try again");
+                    self.enter(State::Waiting { why });
+                    pause(backoff, &mut desired, &shutdown).await;
+                    backoff = (backoff * 2).min(self.options.backoff_max);
+                }
+                Err(PortError::Stop(reason)) => {
+                    tracing::error!(pipeline = %self.name, code = reason.code, detail = reason.detail, "Stopped");
+                    self.enter(State::Stopped(reason));
+                    wait_for_change(&mut desired, &shutdown).await;
+                }
+            }
+        }
+        self.meters.up.set(0);
+    }
+
+    fn enter(&self, state: State) {
+        self.meters.up.set(u64::from(matches!(state, State::Running | State::Standby)));
+        self.status.set_state(state);
+    }
+
+    async fn run_once(
+        &self,
+        desired: &mut watch::Receiver<Desired>,
+        shutdown: &CancellationToken,
+    ) -> Result<End, PortError> {
+        self.enter(State::Starting);
+        self.meters.restarts.inc();
+        let Some(chain) = chain::read(&self.world.sink, &self.name).await? else {
+            let wanted = desired.borrow().clone();
+            return self.begin_chain(wanted).await;
+        };
+        let plan = Arc::new(self.load(&chain.revision.plan).await?);
+        self.check_source(&chain).await?;
+        let reader = self.world.source.open(&plan.plan.source, chain.unit_start).await?;
+        let appender = self.world.sink.appender().await?;
+        self.status.begin_run(reader.pending());
+        self.status.revised(&chain.revision);
+        let through = chain.last.position.sequence - u64::from(chain.last.kind == RecordKind::Revision);
+        self.status.appended(chain.last_sequence, 0, Some(through));
+        let tasks = self.start(reader, appender, chain, plan);
+        self.enter(State::Running);
+        tasks.attend(self, desired, shutdown).await
+    }
+
+    async fn load(&self, plan: &Plan) -> Result<LoadedPlan, PortError> {
+        let steps = self.world.loader.load(plan).await?;
+        Ok(LoadedPlan::new(plan.clone(), steps, self.world.loader.engine().to_owned()))
+    }
+
+    /// The genesis: the first plan, once its modules are known to load and its source to be there.
+    async fn begin_chain(&self, desired: Desired) -> Result<End, PortError> {
+        let plan = self.load(&desired.plan).await?;
+        drop(self.world.source.open(&desired.plan.source, desired.start_sequence).await?);
+        let revision = Revision {
+            version: model::revision::REVISION_VERSION,
+            pipeline: self.name.clone(),
+            number: 1,
+            generation: desired.generation,
+            from_sequence: desired.start_sequence,
+            plan_digest: plan.digest,
+            plan: desired.plan,
+            closes: None,
+            previous: None,
+        };
+        let record = Record {
+            kind: RecordKind::Revision,
+            subject: model::record::own_subject(&self.name, RecordKind::Revision),
+            headers: model::Headers::new(),
+            payload: revision.canonical_bytes().into(),
+            plan: plan.digest,
+            position: Position { sequence: desired.start_sequence, index: 0 },
+        };
+        let id = RecordId::new(&Digest::of(&record.payload), 1);
+        let place = Place { sequence: 1, id, after: None };
+        let mut appender = self.world.sink.appender().await?;
+        let appended = async {
+            appender.append(&place, &record, Ask::Answer).await?;
+            appender.answer().await
+        };
+        let silence = || PortError::Unavailable("the server did not answer for the first record".into());
+        match tokio::time::timeout(Duration::from_secs(5), appended).await.map_err(|_| silence())? {
+            // Somebody else's genesis is as good: the chain is read next.
+            Ok(_) | Err(AppendError::Conflict) => Ok(End::Again),
+            Err(AppendError::Port(error)) => Err(error),
+        }
+    }
+
+    /// A source that ends before the chain's position has lost events, and would give their sequences again
+    /// to others.
+    async fn check_source(&self, chain: &Chain) -> Result<(), PortError> {
+        if chain.last.kind == RecordKind::Revision {
+            return Ok(());
+        }
+        let last = self.world.source.last_sequence(&chain.revision.plan.source).await?;
+        let position = chain.last.position.sequence;
+        if last >= position {
+            return Ok(());
+        }
+        let stream = &chain.revision.plan.source.stream;
+        let detail = format!(
+            "the source stream {stream} ends at sequence {last}, before the chain's position {position}: it was \
+             made anew or put back to an older copy, and new events would get sequences that are already worked \
+             through; restore the source, or apply the pipeline with a new output stream"
+        );
+        Err(StopReason::new("source-rewound", detail).into())
+    }
+
+    fn start(&self, reader: S::Reader, appender: K::Appender, chain: Chain, plan: Arc<LoadedPlan>) -> Tasks {
+        let cancelled = CancellationToken::new();
+        let (items, taken) = mpsc::channel(self.options.chunks_in_flight);
+        let (swaps, swaps_taken) = mpsc::channel(1);
+        let stop = CancellationToken::new();
+        let in_force = InForce { plan: plan.digest, generation: chain.revision.generation };
+        let swap_after = match chain.last.kind {
+            RecordKind::Revision => 0,
+            _ => chain.last.position.sequence,
+        };
+        let reading = Reading {
+            reader,
+            cutter: Cutter::new(plan.clone(), chain.revision.from_sequence, chain.unit_start),
+            plan,
+            swap_after,
+            lanes: (0..self.options.lanes).map(|_| self.workers.lane(cancelled.clone())).collect(),
+            items,
+            swaps: swaps_taken,
+            stop: stop.clone(),
+            status: self.status.clone(),
+        };
+        let meters = self.meters.clone();
+        let appending = Appending::new(appender, chain, self.name.clone(), meters, self.status.clone());
+        let mut set = JoinSet::new();
+        set.spawn(async move { Ended::Reading(reading.run().await) });
+        set.spawn(async move { Ended::Appending(appending.run(taken).await) });
+        Tasks { set, in_force, swaps, stop, _cancel: cancelled.drop_guard() }
+    }
+
+    /// Carries out what is newly desired, while a run goes on. Returns when the run is to stop.
+    async fn follow(
+        &self,
+        desired: &mut watch::Receiver<Desired>,
+        mut in_force: InForce,
+        swaps: mpsc::Sender<Swap>,
+    ) {
+        let mut backoff = self.options.backoff_min;
+        loop {
+            let wanted = desired.borrow_and_update().clone();
+            if wanted.paused {
+                return;
+            }
+            if wanted.generation > in_force.generation && wanted.plan.digest() != in_force.plan {
+                let loaded = tokio::select! {
+                    loaded = self.load(&wanted.plan) => loaded,
+                    Ok(()) = desired.changed() => continue,
+                };
+                match loaded {
+                    Ok(plan) => {
+                        self.status.set_swap_error(None);
+                        in_force = InForce { plan: plan.digest, generation: wanted.generation };
+                        let swap = Swap { plan: Arc::new(plan), generation: wanted.generation };
+                        // The run may be over; the next one carries the swap out.
+                        let _ = swaps.send(swap).await;
+                    }
+                    Err(error) => {
+                        let error = error.to_string();
+                        tracing::warn!(pipeline = %self.name, error, "The new plan cannot take over yet");
+                        self.status.set_swap_error(Some(error));
+                        tokio::time::sleep(backoff).await;
+                        backoff = (backoff * 2).min(self.options.backoff_max);
+                        continue;
+                    }
+                }
+            }
+            if desired.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Waits while another node extends the chain.
+    async fn stand_by(&self, desired: &mut watch::Receiver<Desired>, shutdown: &CancellationToken) {
+        self.meters.conflicts.inc();
+        self.enter(State::Standby);
+        let mut seen = None;
+        while let Ok(tail) = self.world.sink.tail().await {
+            if seen == Some(tail.last_sequence)
+                || shutdown.is_cancelled()
+                || desired.has_changed().unwrap_or(true)
+            {
+                return;
+            }
+            seen = Some(tail.last_sequence);
+            pause(self.options.standby, desired, shutdown).await;
+        }
+    }
+}
+
+/// The plan that a run knows to be in force, or on its way.
+#[derive(Clone, Copy)]
+struct InForce {
+    plan: Digest,
+    generation: u64,
+}
+
+/// The two tasks of a run. Dropping them ends it at once.
+struct Tasks {
+    set: JoinSet<Ended>,
+    in_force: InForce,
+    swaps: mpsc::Sender<Swap>,
+    stop: CancellationToken,
+    _cancel: DropGuard,
+}
+
+enum Ended {
+    Reading(Result<ReadEnd, PortError>),
+    Appending(Result<(), AppendError>),
+}
+
+impl Tasks {
+    /// Waits for the run's end; meanwhile carries out what is newly desired.
+    async fn attend<S: Source, K: Sink, L: Loader>(
+        mut self,
+        pipeline: &Pipeline<S, K, L>,
+        desired: &mut watch::Receiver<Desired>,
+        shutdown: &CancellationToken,
+    ) -> Result<End, PortError> {
+        let mut read = Ok(ReadEnd::Stopped);
+        let following = pipeline.follow(desired, self.in_force, self.swaps);
+        tokio::pin!(following);
+        loop {
+            let ended = tokio::select! {
+                ended = self.set.join_next() => ended,
+                () = shutdown.cancelled(), if !self.stop.is_cancelled() => {
+                    self.stop.cancel();
+                    continue;
+                }
+                () = &mut following, if !self.stop.is_cancelled() => {
+                    self.stop.cancel();
+                    continue;
+                }
+            };
+            match ended.map(|joined| joined.expect("a run's tasks do not panic, and nobody aborts them")) {
+                Some(Ended::Reading(ended)) => read = ended,
+                Some(Ended::Appending(Err(AppendError::Conflict))) => return Ok(End::Conflict),
+                Some(Ended::Appending(Err(AppendError::Port(error)))) => return Err(error),
+                Some(Ended::Appending(Ok(()))) | None => {
+                    return read.map(|end| if end == ReadEnd::Stopped { End::Drained } else { End::Again });
+                }
+            }
+        }
+    }
+}
+
+async fn wait_for_change(desired: &mut watch::Receiver<Desired>, shutdown: &CancellationToken) {
+    tokio::select! {
+        changed = desired.changed() => if changed.is_err() { shutdown.cancelled().await },
+        () = shutdown.cancelled() => {}
+    }
+}
+
+async fn pause(time: Duration, desired: &mut watch::Receiver<Desired>, shutdown: &CancellationToken) {
+    tokio::select! {
+        () = tokio::time::sleep(time) => {}
+        () = wait_for_change(desired, shutdown) => {}
+    }
+}

@@ -1,0 +1,333 @@
+//! A unit: events of one block under one plan, through fresh instances, into records and the draft of a
+//! receipt. Pure but for the modules it calls: the same events give the same records.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use model::record::{self, own_subject};
+use model::{
+    Answer, Digest, DigestBuilder, Event, Fault, GuestFault, GuestFaultCode, Headers, HostFault,
+    OnGuestFault, Plan, Position, Receipt, ReceiptLink, Record, RecordKind, Subject, SubjectPattern,
+};
+
+use crate::ports::{Step, StepInstance};
+
+/// A plan with its modules, ready to run.
+pub struct LoadedPlan {
+    /// The plan.
+    pub plan: Plan,
+    /// Its digest.
+    pub digest: Digest,
+    /// Its steps, as many as the plan has.
+    pub steps: Vec<Arc<dyn Step>>,
+    /// The engine's fingerprint.
+    pub engine: String,
+    patterns: Vec<SubjectPattern>,
+}
+
+impl LoadedPlan {
+    /// Puts a plan and its loaded steps together.
+    pub fn new(plan: Plan, steps: Vec<Arc<dyn Step>>, engine: String) -> Self {
+        assert_eq!(plan.steps.len(), steps.len(), "a loader gives one step for each of the plan's");
+        Self { digest: plan.digest(), patterns: plan.sink.patterns(), plan, steps, engine }
+    }
+}
+
+/// Why a unit cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UnitError {
+    /// Not the event's doing: to be tried again.
+    Host(HostFault),
+    /// A guest fault in a pipeline that is to stop at one.
+    Guest {
+        /// The event.
+        sequence: u64,
+        /// The step that failed.
+        step: String,
+        /// How.
+        fault: GuestFault,
+    },
+}
+
+/// A unit that is being executed.
+pub struct Unit {
+    plan: Arc<LoadedPlan>,
+    start: u64,
+    instances: Vec<Option<Box<dyn StepInstance>>>,
+    calls: Vec<u64>,
+    account: Account,
+}
+
+/// What a receipt says, but for its link to the one before.
+#[derive(Debug, Clone)]
+pub struct ReceiptDraft {
+    receipt: Receipt,
+    position: Position,
+}
+
+impl ReceiptDraft {
+    /// The receipt, linked to the one before it.
+    pub fn link(self, previous: Option<ReceiptLink>) -> Receipt {
+        Receipt { previous, ..self.receipt }
+    }
+
+    /// Where the receipt stands: after the last record of its last event.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+}
+
+#[derive(Default)]
+struct Account {
+    first_sequence: u64,
+    last: Option<Position>,
+    events: u64,
+    messages: u64,
+    dead_letters: u64,
+    inputs: DigestBuilder,
+    outputs: DigestBuilder,
+}
+
+/// An event on its way through the steps, with whether a module chose its subject.
+struct Item {
+    event: Event,
+    subject_chosen: bool,
+}
+
+/// A guest fault with the step it happened in.
+struct StepFault {
+    step: usize,
+    fault: GuestFault,
+}
+
+enum Failure {
+    Guest(StepFault),
+    Host(HostFault),
+}
+
+impl Unit {
+    /// A unit whose instances are fresh from the sequence `start` on.
+    pub fn new(plan: Arc<LoadedPlan>, start: u64) -> Self {
+        let instances = plan.steps.iter().map(|_| None).collect();
+        let calls = vec![0; plan.steps.len()];
+        Self { plan, start, instances, calls, account: Account::default() }
+    }
+
+    /// Executes one event and gives its records: its messages, or one dead letter.
+    ///
+    /// # Errors
+    /// See [`UnitError`]; the event then counts as not read.
+    pub fn process(&mut self, event: &Event) -> Result<Vec<Record>, UnitError> {
+        let records = match self.run_steps(event).and_then(|items| self.messages(event, items)) {
+            Ok(records) => records,
+            Err(Failure::Host(fault)) => return Err(UnitError::Host(fault)),
+            Err(Failure::Guest(StepFault { step, fault })) => {
+                if self.plan.plan.on_guest_fault == OnGuestFault::Stop {
+                    let step = self.plan.plan.steps[step].name.clone();
+                    return Err(UnitError::Guest { sequence: event.sequence, step, fault });
+                }
+                vec![self.dead_letter(event, step, &fault)]
+            }
+        };
+        self.account.enter(event, &records);
+        Ok(records)
+    }
+
+    /// How often each step was called since this was last asked.
+    pub fn take_calls(&mut self) -> Vec<u64> {
+        std::mem::replace(&mut self.calls, vec![0; self.plan.steps.len()])
+    }
+
+    /// Ends the unit: what its receipt says, if it has read any event.
+    pub fn close(self) -> Option<ReceiptDraft> {
+        let account = self.account;
+        let position = account.last?;
+        let receipt = Receipt {
+            version: model::receipt::RECEIPT_VERSION,
+            pipeline: self.plan.plan.pipeline.clone(),
+            unit_start: self.start,
+            first_sequence: account.first_sequence,
+            last_sequence: position.sequence,
+            events: account.events,
+            inputs: account.inputs.finish(),
+            plan: self.plan.digest,
+            engine: self.plan.engine.clone(),
+            messages: account.messages,
+            dead_letters: account.dead_letters,
+            outputs: account.outputs.finish(),
+            previous: None,
+        };
+        Some(ReceiptDraft { receipt, position })
+    }
+
+    fn run_steps(&mut self, event: &Event) -> Result<Vec<Item>, Failure> {
+        let mut items = self.run_step(0, event)?;
+        for step in 1..self.plan.steps.len() {
+            let mut next = Vec::new();
+            for item in &items {
+                let chosen_before = item.subject_chosen;
+                let answered = self.run_step(step, &item.event)?;
+                next.extend(answered.into_iter().map(|mut item| {
+                    item.subject_chosen |= chosen_before;
+                    item
+                }));
+                self.check_total(step, &next)?;
+            }
+            items = next;
+        }
+        Ok(items)
+    }
+
+    fn run_step(&mut self, step: usize, event: &Event) -> Result<Vec<Item>, Failure> {
+        let answer = self.call(step, event).map_err(|fault| match fault {
+            Fault::Guest(fault) => Failure::Guest(StepFault { step, fault }),
+            Fault::Host(fault) => Failure::Host(fault),
+        })?;
+        let messages = match answer {
+            Answer::Messages(messages) => messages,
+            Answer::Reject(reason) => return Err(guest(step, GuestFaultCode::Rejected, reason)),
+        };
+        let items = messages.into_iter().map(|message| Item {
+            subject_chosen: message.subject.is_some(),
+            event: Event {
+                subject: message.subject.unwrap_or_else(|| event.subject.clone()),
+                payload: message.payload,
+                headers: message.headers,
+                ..*event
+            },
+        });
+        Ok(items.collect())
+    }
+
+    /// Calls the step's instance, a fresh one if there is none. A fault costs the instance.
+    fn call(&mut self, step: usize, event: &Event) -> Result<Answer, Fault> {
+        let mut instance = match self.instances[step].take() {
+            Some(instance) => instance,
+            None => self.plan.steps[step].instantiate()?,
+        };
+        self.calls[step] += 1;
+        let answer = instance.process(event)?;
+        self.instances[step] = Some(instance);
+        Ok(answer)
+    }
+
+    /// Several calls of one step for one event share that step's bounds.
+    fn check_total(&self, step: usize, items: &[Item]) -> Result<(), Failure> {
+        let limits = &self.plan.plan.steps[step].limits;
+        if items.len() > limits.messages_per_event as usize {
+            let reason = format!("more than {} messages for one event", limits.messages_per_event);
+            return Err(guest(step, GuestFaultCode::TooManyMessages, reason));
+        }
+        let bytes: usize = items.iter().map(|i| i.event.payload.len() + i.event.headers.wire_bytes()).sum();
+        if bytes as u64 > limits.bytes_per_event {
+            let reason = format!("more than {} bytes for one event", limits.bytes_per_event);
+            return Err(guest(step, GuestFaultCode::OutputTooLarge, reason));
+        }
+        Ok(())
+    }
+
+    fn messages(&self, source: &Event, items: Vec<Item>) -> Result<Vec<Record>, Failure> {
+        let last = self.plan.steps.len() - 1;
+        let record = |(index, item): (usize, Item)| {
+            let subject = self
+                .subject(source, item.subject_chosen.then_some(item.event.subject))
+                .map_err(|(code, reason)| guest(last, code, reason))?;
+            let record = Record {
+                kind: RecordKind::Message,
+                subject,
+                headers: item.event.headers,
+                payload: item.event.payload,
+                plan: self.plan.digest,
+                position: position(source.sequence, index),
+            };
+            let (bytes, most) = (record.wire_bytes(), self.plan.plan.sink.record_bytes as usize);
+            if bytes > most {
+                let reason =
+                    format!("message {index} takes {bytes} bytes with its headers, the sink takes {most}");
+                return Err(guest(last, GuestFaultCode::MessageTooLarge, reason));
+            }
+            Ok(record)
+        };
+        items.into_iter().enumerate().map(record).collect()
+    }
+
+    fn subject(&self, source: &Event, chosen: Option<String>) -> Result<String, (GuestFaultCode, String)> {
+        let Some(subject) = chosen else {
+            let template = &self.plan.plan.sink.subject;
+            let expanded = template.expand(&source.subject).map_err(|token| {
+                let reason = format!(
+                    "the sink's template '{}' names token {token}, which the event's subject lacks",
+                    template.as_str()
+                );
+                (GuestFaultCode::BadSubject, reason)
+            })?;
+            let subject = Subject::try_from(expanded);
+            return subject
+                .map(Subject::into_string)
+                .map_err(|e| (GuestFaultCode::BadSubject, e.to_string()));
+        };
+        let subject = Subject::try_from(subject).map_err(|e| (GuestFaultCode::BadSubject, e.to_string()))?;
+        if !self.plan.patterns.iter().any(|pattern| pattern.matches(subject.as_str())) {
+            let reason = format!("subject '{}' is outside what the pipeline allows", subject.as_str());
+            return Err((GuestFaultCode::SubjectNotAllowed, reason));
+        }
+        Ok(subject.into_string())
+    }
+
+    /// The event itself, as it was read, with what went wrong in its headers.
+    fn dead_letter(&self, event: &Event, step: usize, fault: &GuestFault) -> Record {
+        let plan = &self.plan.plan;
+        let own = [
+            (record::DEAD_SUBJECT_HEADER, event.subject.clone()),
+            (record::DEAD_STEP_HEADER, plan.steps[step].name.clone()),
+            (record::DEAD_MODULE_HEADER, plan.steps[step].module.to_string()),
+            (record::DEAD_FAULT_HEADER, fault.code().as_str().to_owned()),
+            (record::DEAD_REASON_HEADER, fault.reason().to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value));
+        let kept = event.headers.iter().map(|(n, v)| (n.to_owned(), v.to_owned()));
+        let mut headers = Headers::canonical(kept.chain(own.iter().cloned()));
+        let mut payload = event.payload.clone();
+        if record::wire_bytes(&headers, payload.len()) > plan.sink.record_bytes as usize {
+            let omitted = format!("{} {}", Digest::of(&payload), payload.len());
+            let omitted = (record::DEAD_OMITTED_HEADER.to_owned(), omitted);
+            headers = Headers::canonical(own.into_iter().chain([omitted]));
+            payload = Bytes::new();
+        }
+        Record {
+            kind: RecordKind::Dead,
+            subject: own_subject(&plan.pipeline, RecordKind::Dead),
+            headers,
+            payload,
+            plan: self.plan.digest,
+            position: position(event.sequence, 0),
+        }
+    }
+}
+
+impl Account {
+    fn enter(&mut self, event: &Event, records: &[Record]) {
+        if self.events == 0 {
+            self.first_sequence = event.sequence;
+        }
+        self.events += 1;
+        self.last = Some(position(event.sequence, records.len()));
+        event.digest_into(&mut self.inputs);
+        for record in records {
+            match record.kind {
+                RecordKind::Dead => self.dead_letters += 1,
+                _ => self.messages += 1,
+            }
+            record.digest_into(&mut self.outputs);
+        }
+    }
+}
+
+fn guest(step: usize, code: GuestFaultCode, reason: impl AsRef<str>) -> Failure {
+    Failure::Guest(StepFault { step, fault: GuestFault::new(code, reason) })
+}
+
+fn position(sequence: u64, index: usize) -> Position {
+    let index = u32::try_from(index).expect("limits keep the messages of one event far below 2^32");
+    Position { sequence, index }
+}

@@ -1,0 +1,257 @@
+//! The property that Weir rests on: whatever the parallelism, the bursts, the queues, the crashes, the races
+//! and the swaps, the chain is what the events and the revisions in it give, record by record.
+
+use std::sync::Arc;
+
+use model::{Event, Plan, Record, RecordKind, Revision};
+use pipeline::{State, Workers};
+use proptest::prelude::*;
+
+#[path = "sim/oracle.rs"]
+mod oracle;
+#[path = "sim/mod.rs"]
+mod sim;
+
+use sim::{Dice, Node, Shared, desired, event, plan, quick, until};
+
+/// What varies from run to run.
+#[derive(Debug, Clone)]
+struct Case {
+    seed: u64,
+    sequences: Vec<u64>,
+    block: u32,
+    lanes: usize,
+    chunks_in_flight: usize,
+    burst_max: usize,
+    nodes: usize,
+    kills: usize,
+    swaps: u32,
+    breaks_every: u64,
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let shape = (1u32..40, 1usize..4, 1usize..6, 1usize..60);
+    let trouble = (1usize..4, 0usize..6, 0u32..4, prop_oneof![Just(0u64), 20u64..200]);
+    let gaps = proptest::collection::vec(prop_oneof![4 => Just(1u64), 1 => 2u64..60], 1..400);
+    (any::<u64>(), gaps, shape, trouble).prop_map(|(seed, gaps, shape, trouble)| {
+        let sequences = gaps.iter().scan(0, |at, gap| {
+            *at += gap;
+            Some(*at)
+        });
+        let (block, lanes, chunks_in_flight, burst_max) = shape;
+        let (nodes, kills, swaps, breaks_every) = trouble;
+        let sequences = sequences.collect();
+        Case { seed, sequences, block, lanes, chunks_in_flight, burst_max, nodes, kills, swaps, breaks_every }
+    })
+}
+
+fn is_done(records: &[Record], case: &Case) -> bool {
+    let last = *case.sequences.last().expect("a case has an event");
+    // The last event may give no record, so a chain is done when its last block is closed by one that does.
+    records.iter().any(|r| r.kind == RecordKind::Message && r.position.sequence == last)
+}
+
+/// Ends the events with one that gives exactly one message, so that the end of the work can be seen.
+fn with_visible_end(mut case: Case) -> Case {
+    let last = *case.sequences.last().expect("a case has an event");
+    let end = (last + 1..).find(|n| n % 13 == 7).expect("every thirteenth is");
+    case.sequences.push(end);
+    case
+}
+
+async fn run(case: &Case) -> (Vec<Event>, Vec<Record>) {
+    let shared = Shared::new(case.seed, case.breaks_every, case.burst_max);
+    let workers = Arc::new(Workers::start(2));
+    let mut dice = Dice::new(case.seed ^ 1);
+    let start = |wanted: Plan, generation| {
+        Node::start(&shared, &workers, desired(wanted, generation), quick(case.lanes, case.chunks_in_flight))
+    };
+    let mut nodes: Vec<Node> = (0..case.nodes).map(|_| start(plan(0, case.block), 1)).collect();
+    let events: Vec<Event> = case.sequences.iter().map(|n| event(*n)).collect();
+    let (mut kills, mut swaps) = (case.kills, 0);
+    let mut published = 0;
+    while published < events.len() {
+        let next = (published + 1 + dice.below(80) as usize).min(events.len());
+        shared.publish(events[published..next].iter().cloned());
+        published = next;
+        let victim = dice.below(nodes.len() as u64) as usize;
+        if kills > 0 && dice.below(2) == 0 {
+            kills -= 1;
+            nodes.swap_remove(victim).kill();
+            nodes.push(start(plan(swaps, case.block), u64::from(swaps) + 1));
+        }
+        if swaps < case.swaps && dice.below(2) == 0 {
+            swaps += 1;
+            for node in &nodes {
+                node.desired.send_replace(desired(plan(swaps, case.block), u64::from(swaps) + 1));
+            }
+        }
+        let seen = shared.chain.lock().unwrap().len();
+        let few = seen + dice.below(20) as usize;
+        until("the chain grew a little", || {
+            let records = shared.chain.lock().unwrap().len();
+            records >= few || records >= seen && nodes.iter().any(|n| n.status.read().lag == 0)
+        })
+        .await;
+    }
+    let wanted = plan(0, case.block);
+    until("the last event is in the chain", || is_done(&shared.records(&wanted), case)).await;
+    for node in nodes {
+        node.drain().await;
+    }
+    (events, shared.records(&wanted))
+}
+
+fn check(case: Case) {
+    let case = with_visible_end(case);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let (events, records) = runtime.block_on(run(&case));
+    oracle::check(&events, &records);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, max_shrink_iters: 20, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_chain_is_a_function_of_events_and_revisions(case in cases()) {
+        check(case);
+    }
+}
+
+#[test]
+fn three_nodes_race_through_many_blocks() {
+    check(Case {
+        seed: 7,
+        sequences: (1..5000).collect(),
+        block: 256,
+        lanes: 2,
+        chunks_in_flight: 8,
+        burst_max: 1000,
+        nodes: 3,
+        kills: 10,
+        swaps: 3,
+        breaks_every: 500,
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_whose_module_cannot_be_loaded_never_takes_over() {
+    let shared = Shared::new(1, 0, 10);
+    let workers = Arc::new(Workers::start(1));
+    let node = Node::start(&shared, &workers, desired(plan(0, 16), 1), quick(1, 4));
+    shared.publish((1..20).map(event));
+    until("the first events are through", || node.status.read().through == 19).await;
+    node.desired.send_replace(desired(plan(666, 16), 2));
+    until("the refusal is told", || node.status.read().swap_error.is_some()).await;
+    shared.publish((20..60).map(event));
+    until("later events are through", || node.status.read().through == 59).await;
+    node.desired.send_replace(desired(plan(2, 16), 3));
+    until("a good plan takes over", || node.status.read().revision.is_some_and(|r| r.generation == 3)).await;
+    node.drain().await;
+    let records = shared.records(&plan(0, 16));
+    let generations: Vec<u64> = records
+        .iter()
+        .filter(|r| r.kind == RecordKind::Revision)
+        .map(|r| serde_json::from_slice::<Revision>(&r.payload).unwrap().generation)
+        .collect();
+    assert_eq!(generations, [1, 3]);
+}
+
+/// Lets a chain grow, alters the world while no node runs, and gives the state that a new node ends in.
+async fn after_altering(alter: impl FnOnce(&Shared)) -> State {
+    let shared = Shared::new(1, 0, 10);
+    let workers = Arc::new(Workers::start(1));
+    let node = Node::start(&shared, &workers, desired(plan(0, 16), 1), quick(1, 4));
+    shared.publish((1..=24).map(event));
+    until("the events are through", || node.status.read().through == 24).await;
+    node.drain().await;
+    alter(&shared);
+    let node = Node::start(&shared, &workers, desired(plan(0, 16), 1), quick(1, 4));
+    shared.publish((25..=40).map(event));
+    until("the node stopped, or went on", || {
+        let status = node.status.read();
+        matches!(status.state, State::Stopped(_)) || status.through == 40
+    })
+    .await;
+    node.status.read().state
+}
+
+#[track_caller]
+fn assert_stopped(state: &State, code: &str, says: &str) {
+    let State::Stopped(reason) = state else { panic!("went on: {state:?}") };
+    assert_eq!(reason.code, code, "{reason}");
+    assert!(reason.detail.contains(says), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_altered_goes_on() {
+    assert_eq!(after_altering(|_| ()).await, State::Running);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rewritten_source_event_stops_the_pipeline() {
+    let state = after_altering(|shared| {
+        shared.events.lock().unwrap()[23].headers = model::Headers::canonical([("h".into(), "other".into())]);
+    })
+    .await;
+    assert_stopped(&state, "record-differs", "headers");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flipped_byte_in_the_last_record_stops_the_pipeline() {
+    let state = after_altering(|shared| {
+        let mut chain = shared.chain.lock().unwrap();
+        let last = chain.last_mut().unwrap();
+        let mut bytes = last.payload.to_vec();
+        bytes[0] ^= 1;
+        last.payload = bytes.into();
+    })
+    .await;
+    assert_stopped(&state, "record-differs", "payload");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_record_stops_the_pipeline_and_is_named() {
+    let state = after_altering(|shared| {
+        let mut chain = shared.chain.lock().unwrap();
+        let sequence = chain.len() as u64 + 1;
+        let headers = model::Headers::new();
+        chain.push(pipeline::ports::Stored {
+            sequence,
+            subject: "out.stray".into(),
+            headers,
+            payload: "x".into(),
+        });
+    })
+    .await;
+    assert_stopped(&state, "foreign-record", "out.stray");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_was_made_anew_stops_the_pipeline() {
+    let shared = Shared::new(1, 0, 10);
+    let workers = Arc::new(Workers::start(1));
+    let node = Node::start(&shared, &workers, desired(plan(0, 16), 1), quick(1, 4));
+    shared.publish((1..=24).map(event));
+    until("the events are through", || node.status.read().through == 24).await;
+    node.drain().await;
+    shared.events.lock().unwrap().truncate(10);
+    let node = Node::start(&shared, &workers, desired(plan(0, 16), 1), quick(1, 4));
+    until("it stopped", || matches!(node.status.read().state, State::Stopped(_))).await;
+    assert_stopped(&node.status.read().state, "source-rewound", "sequence 10");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_put_back_to_an_older_copy_heals_to_the_same_bytes() {
+    let shared = Shared::new(1, 0, 10);
+    let workers = Arc::new(Workers::start(2));
+    let node = Node::start(&shared, &workers, desired(plan(0, 16), 1), quick(2, 4));
+    shared.publish((1..=300).map(event));
+    until("the events are through", || node.status.read().through == 300).await;
+    let before = shared.records(&plan(0, 16));
+    shared.chain.lock().unwrap().truncate(before.len() / 2);
+    shared.publish((301..=320).map(event));
+    until("the new events are through", || node.status.read().through == 320).await;
+    node.drain().await;
+    assert_eq!(shared.records(&plan(0, 16))[..before.len()], before);
+}
