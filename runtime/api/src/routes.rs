@@ -1,0 +1,7 @@
+//! The handlers, by what they are about. Each one reads the request, asks the node, and writes the answer;
+//! what it needs to be allowed to is in `access`, what its errors look like is in `problem`.
+
+pub(crate) mod health;
+pub(crate) mod modules;
+pub(crate) mod pipelines;
+pub(crate) mod tags;
