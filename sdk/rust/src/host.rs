@@ -1,0 +1,47 @@
+//! What a transform may ask of Weir: a line in the log, and its configuration. On the host, where no Weir is
+//! around the transform, lines go to standard error and there is no configuration.
+
+use crate::Level;
+
+/// Writes a line to the node's log, under the step's name. Weir bounds what is kept for each event.
+/// See also [`debug!`](crate::debug), [`info!`](crate::info), [`warn!`](crate::warn) and
+/// [`error!`](crate::error), which format.
+pub fn log(level: Level, text: &str) {
+    #[cfg(target_arch = "wasm32")]
+    crate::bindings::weir::transform::host::log(level, text);
+    #[cfg(not(target_arch = "wasm32"))]
+    eprintln!("{level:?} {text}");
+}
+
+/// The step's configuration as it is: JSON text with sorted keys, empty where there is none. Mostly
+/// `transform!(process, Settings)` is what you want, which reads it once.
+pub fn config_text() -> String {
+    #[cfg(target_arch = "wasm32")]
+    return crate::bindings::weir::transform::host::config();
+    #[cfg(not(target_arch = "wasm32"))]
+    String::new()
+}
+
+/// Logs a formatted line that matters only while something is being looked for.
+#[macro_export]
+macro_rules! debug {
+    ($($text:tt)+) => { $crate::log($crate::Level::Debug, &::std::format!($($text)+)) };
+}
+
+/// Logs a formatted line.
+#[macro_export]
+macro_rules! info {
+    ($($text:tt)+) => { $crate::log($crate::Level::Info, &::std::format!($($text)+)) };
+}
+
+/// Logs a formatted line that somebody should look at.
+#[macro_export]
+macro_rules! warn {
+    ($($text:tt)+) => { $crate::log($crate::Level::Warn, &::std::format!($($text)+)) };
+}
+
+/// Logs a formatted line about something that went wrong. To refuse the event, return an error instead.
+#[macro_export]
+macro_rules! error {
+    ($($text:tt)+) => { $crate::log($crate::Level::Error, &::std::format!($($text)+)) };
+}
