@@ -91,6 +91,8 @@ pub struct Reader {
     /// When the stream was made: another time is another stream.
     created: String,
     flow: Option<Flow>,
+    /// A flow that broke: to be ended before the next one begins.
+    broken: Option<Flow>,
     /// Matching events that the stream is known to hold beyond the last one taken.
     pending: u64,
     burst: Vec<Event>,
@@ -138,6 +140,7 @@ impl Broker {
             last_at_heartbeat: 0,
             created: String::new(),
             flow: None,
+            broken: None,
             pending: 0,
             burst: Vec::new(),
             burst_bytes: 0,
@@ -172,6 +175,13 @@ impl Reader {
         self.check_gap().await?;
         self.burst_bytes = 0;
         Ok(std::mem::take(&mut self.burst))
+    }
+
+    /// Ends reading at once, where dropping the reader would leave its consumer to the server.
+    pub async fn close(mut self) {
+        if let Some(flow) = self.flow.take() {
+            flow.retire().await;
+        }
     }
 
     /// The sequence after the last event that was given.
@@ -256,7 +266,7 @@ impl Reader {
         if self.burst.is_empty() {
             self.fruitless += 1;
         }
-        self.flow = None;
+        self.broken = self.flow.take();
         self.last_at_heartbeat = 0;
         self.failures += 1;
         self.retry_at = Instant::now() + backoff::pause(self.failures);
@@ -264,6 +274,9 @@ impl Reader {
 
     async fn reopen(&mut self) -> Result<(), ReadError> {
         self.pause().await;
+        if let Some(flow) = self.broken.take() {
+            flow.retire().await;
+        }
         let result =
             if self.fruitless >= FRUITLESS_LIMIT { self.read_one().await } else { self.open_flow().await };
         match result {

@@ -103,8 +103,10 @@ impl Watch {
                 }
                 Err(broken) => {
                     tracing::debug!(filter = %self.filter[0], reason = %broken.0, "watching starts over");
-                    self.flow = None;
                     self.note_failure();
+                    if let Some(flow) = self.flow.take() {
+                        flow.retire().await;
+                    }
                 }
             }
         }

@@ -1,5 +1,5 @@
-//! Puts a guest's answer together under the step's limits. The two contracts meet here: whichever way messages
-//! came out of a guest, they are counted and checked in the same way.
+//! Puts a guest's answer together under the step's limits. The two contracts meet here: whichever way
+//! messages came out of a guest, they are counted and checked in the same way.
 
 use bytes::Bytes;
 use model::{Answer, GuestFault, GuestFaultCode, Headers, Limits, Message, Subject, headers};
@@ -15,8 +15,8 @@ pub(crate) struct AnswerBuilder<'a> {
 }
 
 impl<'a> AnswerBuilder<'a> {
-    /// Begins an answer of `count` messages. `room` is how many could be there at most by the size of what they
-    /// are read from, whatever `count` claims.
+    /// Begins an answer of `count` messages. `room` is how many could be there at most by the size of what
+    /// they are read from, whatever `count` claims.
     pub(crate) fn begin(limits: &'a Limits, count: usize, room: usize) -> Result<Self, GuestFault> {
         if count as u64 > u64::from(limits.messages_per_event) {
             return Err(GuestFault::new(

@@ -49,13 +49,13 @@ impl Module {
         self.inner.digest
     }
 
-    /// A fresh instance: nothing of any other is in it. It gets ten times the fuel of an event to start, and as
-    /// much wall clock. `config` is what the guest reads as its configuration; what it logs while starting goes
-    /// to `log`.
+    /// A fresh instance: nothing of any other is in it. It gets ten times the fuel of an event to start, and
+    /// as much wall clock. `config` is what the guest reads as its configuration; what it logs while starting
+    /// goes to `log`.
     ///
     /// # Errors
-    /// A guest fault if the module fails to start, which it then always does; a host fault if the machine has no
-    /// room, or the engine's instances are all in use.
+    /// A guest fault if the module fails to start, which it then always does; a host fault if the machine has
+    /// no room, or the engine's instances are all in use.
     pub fn instantiate(
         &self,
         config: impl Into<Arc<str>>,
@@ -133,9 +133,9 @@ impl Code {
     fn load(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Self> {
         let engine = engine.wasmtime();
         match wasmtime::Engine::detect_precompiled(compiled) {
-            // SAFETY: `Engine::load` asks its caller for code that `Engine::compile` made and nobody changed since.
-            // Code of another version or configuration is refused by wasmtime, by the version string and settings
-            // that stand in it.
+            // SAFETY: `Engine::load` asks its caller for code that `Engine::compile` made and nobody changed
+            // since. Code of another version or configuration is refused by wasmtime, by the version string
+            // and settings that stand in it.
             Some(Precompiled::Component) => unsafe {
                 wasmtime::component::Component::deserialize(engine, compiled).map(Self::Component)
             },

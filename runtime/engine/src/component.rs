@@ -19,15 +19,9 @@ pub(crate) struct ComponentModule {
     process: ComponentExportIndex,
 }
 
-/// What an instance exports, its type checked.
-pub(crate) struct Exports {
-    process: Func,
-}
-
-/// An instance.
+/// An instance: what it exports, its type checked.
 pub(crate) struct ComponentInstance {
-    store: Store<State>,
-    exports: Exports,
+    process: Func,
 }
 
 /// The world's `event`, borrowed from the model's.
@@ -88,29 +82,26 @@ impl ComponentModule {
     }
 
     /// Makes an instance in `store`.
-    pub(crate) fn instantiate(&self, store: &mut Store<State>) -> wasmtime::Result<Exports> {
+    pub(crate) fn instantiate(&self, store: &mut Store<State>) -> wasmtime::Result<ComponentInstance> {
         let instance = self.linked.instantiate(&mut *store)?;
         let process = instance.get_typed_func::<Params<'static>, Results>(&mut *store, &self.process)?;
-        Ok(Exports { process: *process.func() })
+        Ok(ComponentInstance { process: *process.func() })
     }
 }
 
 impl ComponentInstance {
-    pub(crate) fn new(store: Store<State>, exports: Exports) -> Self {
-        Self { store, exports }
-    }
-
-    pub(crate) fn store(&mut self) -> &mut Store<State> {
-        &mut self.store
-    }
-
+    /// Gives the guest one event. `store` is the one that the instance was made in.
     #[allow(unsafe_code)]
-    pub(crate) fn process(&mut self, event: &Event, limits: &Limits) -> wasmtime::Result<Answer> {
-        // SAFETY: `instantiate` had this function's type checked against the same types; how long they borrow the
-        // event is no part of what is checked.
-        let process: TypedFunc<Params<'_>, Results> =
-            unsafe { TypedFunc::new_unchecked(self.exports.process) };
-        let (answer,) = process.call(&mut self.store, (wit_event(event),))?;
+    pub(crate) fn process(
+        &self,
+        store: &mut Store<State>,
+        event: &Event,
+        limits: &Limits,
+    ) -> wasmtime::Result<Answer> {
+        // SAFETY: `instantiate` had this function's type checked against the same types; how long they borrow
+        // the event is no part of what is checked.
+        let process: TypedFunc<Params<'_>, Results> = unsafe { TypedFunc::new_unchecked(self.process) };
+        let (answer,) = process.call(store, (wit_event(event),))?;
         let answer = match answer {
             Ok(messages) => check(messages, limits),
             Err(reason) => answer::reject(limits, reason),

@@ -1,8 +1,8 @@
 //! How wasmtime is set up, in one place: what a guest may use, what bounds it, and the names under which that
 //! set-up goes into receipts and caches.
 //!
-//! Everything here that can change an answer is part of the fingerprint: wasmtime's full version, the target and
-//! its instruction set, every setting of the compiler, and [`HOST_REVISION`].
+//! Everything here that can change an answer is part of the fingerprint: wasmtime's full version, the target
+//! and its instruction set, every setting of the compiler, and [`HOST_REVISION`].
 
 use std::hash::{Hash, Hasher};
 
@@ -15,7 +15,8 @@ use wasmtime::{
 /// compiled code, so a fix in its compiler would not reach code that is already cached.
 pub(crate) const WASMTIME_VERSION: &str = "48.0.8";
 
-/// Counts up whenever this crate changes what a guest can observe: an import's answer, a fuel charge, a clock.
+/// Counts up whenever this crate changes what a guest can observe: an import's answer, a fuel charge, a
+/// clock.
 pub(crate) const HOST_REVISION: u32 = 1;
 
 /// Stack for the guest's frames, in bytes. The thread has to have more than that.
@@ -48,8 +49,8 @@ impl Default for EngineOptions {
     }
 }
 
-/// The WebAssembly features that guests may use. Several memories stay on because wasmtime's own adapters between
-/// the parts of a component need them.
+/// The WebAssembly features that guests may use. Several memories stay on because wasmtime's own adapters
+/// between the parts of a component need them.
 pub(crate) fn features() -> WasmFeatures {
     WasmFeatures::MUTABLE_GLOBAL
         | WasmFeatures::SATURATING_FLOAT_TO_INT
@@ -69,7 +70,8 @@ pub(crate) fn features() -> WasmFeatures {
 pub(crate) fn build(options: &EngineOptions) -> Result<wasmtime::Engine, HostFault> {
     configure(options).and_then(|config| wasmtime::Engine::new(&config)).map_err(|error| {
         HostFault::new(format!(
-            "cannot set up the sandbox: {error:#}; where address space is limited, allow fewer instances than {}",
+            "cannot set up the sandbox: {error:#}; where address space is limited, allow fewer instances \
+             than {}",
             options.instances_max
         ))
     })
@@ -105,8 +107,8 @@ fn configure(options: &EngineOptions) -> wasmtime::Result<Config> {
     Ok(config)
 }
 
-/// The same code on every machine of an architecture, whatever it can do beyond: on x86-64 the instructions that
-/// processors have had since 2009 (the level x86-64-v2).
+/// The same code on every machine of an architecture, whatever it can do beyond: on x86-64 the instructions
+/// that processors have had since 2009 (the level x86-64-v2).
 #[cfg_attr(target_arch = "x86_64", allow(unsafe_code))]
 fn pin_target(config: &mut Config) -> wasmtime::Result<()> {
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -115,8 +117,9 @@ fn pin_target(config: &mut Config) -> wasmtime::Result<()> {
     config.target("aarch64-unknown-linux-gnu")?;
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     for flag in ["has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt"] {
-        // SAFETY: the flags only name instructions that generated code may use; wasmtime compares them with the
-        // running processor when the engine is made and again when code is loaded, and refuses on a mismatch.
+        // SAFETY: the flags only name instructions that generated code may use; wasmtime compares them with
+        // the running processor when the engine is made and again when code is loaded, and refuses on a
+        // mismatch.
         unsafe {
             config.cranelift_flag_enable(flag);
         }
@@ -124,10 +127,10 @@ fn pin_target(config: &mut Config) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// The pool that instances come from. Sizes fit the largest known guests, CPython and QuickJS components. Memories
-/// may take all 4 GiB of their slots: what bounds them is the step's limit, whose refusal is deterministic.
-/// `pagemap_scan` stays off and protection keys are not compiled in, since both can show a guest another one's
-/// memory in this version.
+/// The pool that instances come from. Sizes fit the largest known guests, CPython and QuickJS components.
+/// Memories may take all 4 GiB of their slots: what bounds them is the step's limit, whose refusal is
+/// deterministic. `pagemap_scan` stays off and protection keys are not compiled in, since both can show a
+/// guest another one's memory in this version.
 fn pool(options: &EngineOptions) -> PoolingAllocationConfig {
     let instances = options.instances_max;
     let mut pool = PoolingAllocationConfig::new();

@@ -1,5 +1,5 @@
-//! The core-module contract: exports that allocate and process, MessagePack in the guest's memory, three imports.
-//! `wit/README.md` describes it.
+//! The core-module contract: exports that allocate and process, MessagePack in the guest's memory, three
+//! imports. `wit/README.md` describes it.
 
 use model::{Answer, Event, GuestFault, GuestFaultCode, Limits};
 use wasmtime::{AsContextMut, Caller, Extern, InstancePre, Linker, Memory, Store, TypedFunc};
@@ -14,18 +14,12 @@ pub(crate) struct CoreModule {
     linked: InstancePre<State>,
 }
 
-/// What an instance exports, looked up once.
-pub(crate) struct Exports {
+/// An instance: what it exports, looked up once, and a buffer for its events.
+pub(crate) struct CoreInstance {
     memory: Memory,
     alloc: TypedFunc<u32, u32>,
     process: TypedFunc<(u32, u32), u64>,
     free: Option<TypedFunc<(u32, u32), ()>>,
-}
-
-/// An instance, and a buffer for its events.
-pub(crate) struct CoreInstance {
-    store: Store<State>,
-    exports: Exports,
     frame: EventFrame,
 }
 
@@ -34,14 +28,14 @@ impl CoreModule {
     pub(crate) fn link(engine: &wasmtime::Engine, module: &wasmtime::Module) -> wasmtime::Result<Self> {
         let mut linker = Linker::new(engine);
         linker.func_wrap("weir", "log", log)?;
-        linker.func_wrap("weir", "config_len", config_len)?;
+        linker.func_wrap("weir", "config_len", |caller: Caller<'_, State>| config_length(caller.data()))?;
         linker.func_wrap("weir", "config_read", config_read)?;
         wasi_preview1::link(&mut linker, module)?;
         Ok(Self { linked: linker.instantiate_pre(module)? })
     }
 
     /// Makes an instance in `store` and lets it initialise itself.
-    pub(crate) fn instantiate(&self, store: &mut Store<State>) -> wasmtime::Result<Exports> {
+    pub(crate) fn instantiate(&self, store: &mut Store<State>) -> wasmtime::Result<CoreInstance> {
         let instance = self.linked.instantiate(&mut *store)?;
         let memory = instance.get_memory(&mut *store, "memory");
         let memory = memory.ok_or_else(|| wasmtime::Error::msg("the export 'memory' is gone"))?;
@@ -53,39 +47,37 @@ impl CoreModule {
             Some(free) => Some(free.typed(&*store)?),
             None => None,
         };
-        Ok(Exports {
+        Ok(CoreInstance {
             memory,
             alloc: instance.get_typed_func(&mut *store, "weir_alloc")?,
             process: instance.get_typed_func(&mut *store, "weir_process")?,
             free,
+            frame: EventFrame::default(),
         })
     }
 }
 
 impl CoreInstance {
-    pub(crate) fn new(store: Store<State>, exports: Exports) -> Self {
-        Self { store, exports, frame: EventFrame::default() }
-    }
-
-    pub(crate) fn store(&mut self) -> &mut Store<State> {
-        &mut self.store
-    }
-
-    pub(crate) fn process(&mut self, event: &Event, limits: &Limits) -> wasmtime::Result<Answer> {
-        let Self { store, exports, frame } = self;
-        let length = frame.encode(event);
+    /// Gives the guest one event. `store` is the one that the instance was made in.
+    pub(crate) fn process(
+        &mut self,
+        store: &mut Store<State>,
+        event: &Event,
+        limits: &Limits,
+    ) -> wasmtime::Result<Answer> {
+        let length = self.frame.encode(event);
         let event_length = u32::try_from(length).map_err(|_| event_too_large(length))?;
-        let pointer = exports.alloc.call(&mut *store, event_length)?;
-        let target = slice_mut(exports.memory.data_mut(&mut *store), pointer, event_length)
+        let pointer = self.alloc.call(&mut *store, event_length)?;
+        let target = slice_mut(self.memory.data_mut(&mut *store), pointer, event_length)
             .filter(|_| pointer != 0)
             .ok_or_else(|| bad_pointer("weir_alloc", pointer, event_length))?;
-        frame.copy_to(&event.payload, target);
-        let packed = exports.process.call(&mut *store, (pointer, event_length))?;
+        self.frame.copy_to(&event.payload, target);
+        let packed = self.process.call(&mut *store, (pointer, event_length))?;
         let (pointer, length) = ((packed >> 32) as u32, packed as u32);
-        let bytes = slice(exports.memory.data(&*store), pointer, length)
+        let bytes = slice(self.memory.data(&*store), pointer, length)
             .ok_or_else(|| bad_pointer("weir_process", pointer, length))?;
         let answer = decode_answer(bytes, limits).map_err(wasmtime::Error::new)?;
-        if let Some(free) = &exports.free {
+        if let Some(free) = &self.free {
             free.call(&mut *store, (pointer, length))?;
         }
         Ok(answer)
@@ -129,12 +121,13 @@ fn log(mut caller: Caller<'_, State>, level: u32, pointer: u32, length: u32) -> 
     Ok(())
 }
 
-fn config_len(caller: Caller<'_, State>) -> u32 {
-    u32::try_from(caller.data().config.len()).unwrap_or(u32::MAX)
+/// A longer configuration would fit no guest's memory.
+fn config_length(state: &State) -> u32 {
+    u32::try_from(state.config.len()).unwrap_or(u32::MAX)
 }
 
 fn config_read(mut caller: Caller<'_, State>, pointer: u32) -> wasmtime::Result<()> {
-    let length = u32::try_from(caller.data().config.len()).unwrap_or(u32::MAX);
+    let length = config_length(caller.data());
     charge(caller.as_context_mut(), length.into())?;
     let (memory, state) = memory(&mut caller)?.data_and_store_mut(&mut caller);
     let target =

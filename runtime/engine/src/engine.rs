@@ -37,14 +37,14 @@ impl Engine {
         Ok(Self { inner: Arc::new(Inner { wasmtime, ticker, options, fingerprint, cache_key }) })
     }
 
-    /// What ran, for receipts: `wasmtime-<version>-<8 hex>`. Two engines of one fingerprint give the same answers,
-    /// also where those depend on fuel and stack.
+    /// What ran, for receipts: `wasmtime-<version>-<8 hex>`. Two engines of one fingerprint give the same
+    /// answers, also where those depend on fuel and stack.
     pub fn fingerprint(&self) -> &str {
         &self.inner.fingerprint
     }
 
-    /// Under which compiled code can be kept, together with the module's digest: engines of one key can load each
-    /// other's code. Letters, digits, dots and dashes; good as a file name.
+    /// Under which compiled code can be kept, together with the module's digest: engines of one key can load
+    /// each other's code. Letters, digits, dots and dashes; good as a file name.
     pub fn cache_key(&self) -> &str {
         &self.inner.cache_key
     }
@@ -57,8 +57,8 @@ impl Engine {
         inspect::inspect(bytes, self.inner.options.module_bytes_max)
     }
 
-    /// Inspects, compiles and links a module, and gives code for [`Self::load`]. Takes from milliseconds to ten
-    /// seconds of several threads: call it where that may be.
+    /// Inspects, compiles and links a module, and gives code for [`Self::load`]. Takes from milliseconds to
+    /// ten seconds of several threads: call it where that may be.
     ///
     /// # Errors
     /// The module is refused, or the compiler failed.
@@ -66,7 +66,8 @@ impl Engine {
         compile::compile(self, bytes)
     }
 
-    /// Makes a module of code that [`Self::compile`] gave, on this machine or another with the same cache key.
+    /// Makes a module of code that [`Self::compile`] gave, on this machine or another with the same cache
+    /// key.
     ///
     /// `compiled` is trusted as this program's own code is: whoever can change it can do anything that this
     /// process can. Keep it where only this process writes, and check its digest before.

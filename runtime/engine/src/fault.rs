@@ -1,5 +1,5 @@
-//! Tells by whose fault a call ended, and says why in words that are the same on every machine: they stand in a
-//! record.
+//! Tells by whose fault a call ended, and says why in words that are the same on every machine: they stand in
+//! a record.
 
 use model::{Fault, GuestFault, GuestFaultCode, HostFault, Limits};
 use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
@@ -62,7 +62,8 @@ impl Circumstances<'_> {
             _ if self.memory_refused => (GuestFaultCode::OutOfMemory, self.out_of_memory()),
             other => (GuestFaultCode::Trap, other.to_string().replace("wasm trap: ", "")),
         };
-        // Where fuel or stack end is a matter of the compiler's; only the place of other traps is the module's.
+        // Where fuel or stack end is a matter of the compiler's; only the place of other traps is the
+        // module's.
         let place = match code {
             GuestFaultCode::OutOfFuel | GuestFaultCode::StackOverflow => String::new(),
             _ => self.complaint() + &place(error),
@@ -76,9 +77,6 @@ impl Circumstances<'_> {
             return self.at_start(GuestFaultCode::OutOfMemory, self.out_of_memory());
         }
         let words = error.root_cause().to_string();
-        if self.phase == Phase::Start {
-            return HostFault::new(format!("cannot start the module: {words}")).into();
-        }
         let code = if error.is::<std::str::Utf8Error>() || error.is::<std::char::DecodeUtf16Error>() {
             GuestFaultCode::BadUtf8
         } else if words.contains("too much data is being copied") {
@@ -87,6 +85,8 @@ impl Circumstances<'_> {
             GuestFaultCode::BadPointer
         } else if words.contains("discriminant") {
             GuestFaultCode::BadAnswer
+        } else if self.phase == Phase::Start || error.is::<wasmtime::error::OutOfMemory>() {
+            return HostFault::new(format!("the sandbox failed: {words}")).into();
         } else {
             GuestFaultCode::Trap
         };

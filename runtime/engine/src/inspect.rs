@@ -1,5 +1,5 @@
-//! Says what uploaded bytes are, from the bytes alone: nothing is compiled and nothing runs. Whoever passes here
-//! keeps the contract's shape; what is left to linking is whether the imports' types fit.
+//! Says what uploaded bytes are, from the bytes alone: nothing is compiled and nothing runs. Whoever passes
+//! here keeps the contract's shape; what is left to linking is whether the imports' types fit.
 
 use wasmparser::types::{EntityType, Types, TypesRef};
 use wasmparser::{BinaryReaderError, ComponentTypeRef, Parser, Payload, TypeBounds, Validator, WasmFeatures};
@@ -40,8 +40,9 @@ pub struct ModuleInfo {
 }
 
 /// The type of a component's `process`, with the records written out.
-const PROCESS: &str = "func(event: record{subject: string, payload: list<u8>, headers: list<tuple<string, string>>, \
-    sequence: u64, timestamp-ns: u64}) -> result<list<record{subject: option<string>, payload: list<u8>, \
+const PROCESS: &str = "func(event: record{subject: string, payload: list<u8>, \
+    headers: list<tuple<string, string>>, sequence: u64, timestamp-ns: u64}) \
+    -> result<list<record{subject: option<string>, payload: list<u8>, \
     headers: list<tuple<string, string>>}>, string>";
 
 /// The exports of a core module: name, type, and whether there is no doing without it.
@@ -85,18 +86,16 @@ pub(crate) fn inspect(bytes: &[u8], bytes_max: usize) -> Result<ModuleInfo, Refu
 fn validate(bytes: &[u8]) -> Result<Types, Refusal> {
     Validator::new_with_features(config::features()).validate_all(bytes).map_err(|error| {
         match Validator::new_with_features(WasmFeatures::all()).validate_all(bytes) {
-            Ok(_) => Refusal::UnsupportedFeature {
-                offset: usize::try_from(error.offset()).unwrap_or(usize::MAX),
-                reason: error.message().to_owned(),
-            },
+            Ok(_) => {
+                Refusal::UnsupportedFeature { offset: error.offset(), reason: error.message().to_owned() }
+            }
             Err(_) => invalid(&error),
         }
     })
 }
 
 fn invalid(error: &BinaryReaderError) -> Refusal {
-    let offset = usize::try_from(error.offset()).unwrap_or(usize::MAX);
-    Refusal::Invalid { offset, reason: error.message().to_owned() }
+    Refusal::Invalid { offset: error.offset(), reason: error.message().to_owned() }
 }
 
 /// The names of what the outermost component or module imports and exports; of core imports, module and name.

@@ -20,9 +20,12 @@ const START_FACTOR: u32 = 10;
 /// Handles that a component may have open between its own parts.
 const COMPONENT_HANDLES_MAX: usize = 10_000;
 
-/// An instance of a module. Events go into it in order; what it keeps from one to the next is its own business.
+/// An instance of a module. Events go into it in order; what it keeps from one to the next is its own
+/// business.
 pub struct Instance {
-    // Fields drop in this order: the ticker has to outlive the store, and the module's engine the ticker's guard.
+    // Fields drop in this order: the ticker has to outlive the store, and the module's engine the ticker's
+    // guard.
+    store: Store<State>,
     guest: Guest,
     _awake: AwakeGuard,
     _engine: Engine,
@@ -33,7 +36,7 @@ pub struct Instance {
 
 enum Guest {
     Component(ComponentInstance),
-    CoreModule(CoreInstance),
+    CoreModule(Box<CoreInstance>),
 }
 
 /// What a call took.
@@ -59,42 +62,44 @@ impl Instance {
         let started =
             allow(&mut store, fuel, limits.deadline_ms.saturating_mul(START_FACTOR)).and_then(|()| {
                 match module.linked() {
-                    Linked::Component(module) => module.instantiate(&mut store).map(Started::Component),
-                    Linked::CoreModule(module) => module.instantiate(&mut store).map(Started::CoreModule),
+                    Linked::Component(module) => module.instantiate(&mut store).map(Guest::Component),
+                    Linked::CoreModule(module) => {
+                        module.instantiate(&mut store).map(|guest| Guest::CoreModule(Box::new(guest)))
+                    }
                 }
             });
         let last_call = stats(&store, fuel);
-        let started = started.map_err(|error| fault(&store, Phase::Start, limits, fuel, &error));
+        let guest = started.map_err(|error| fault(&store, Phase::Start, limits, fuel, &error));
         store.data_mut().log.drain(log);
-        let started = started?;
-        let guest = match started {
-            Started::Component(process) => Guest::Component(ComponentInstance::new(store, process)),
-            Started::CoreModule(exports) => Guest::CoreModule(CoreInstance::new(store, exports)),
-        };
-        let limits = *limits;
-        Ok(Self { guest, _awake: awake, _engine: engine.clone(), limits, poisoned: false, last_call })
+        Ok(Self {
+            store,
+            guest: guest?,
+            _awake: awake,
+            _engine: engine.clone(),
+            limits: *limits,
+            poisoned: false,
+            last_call,
+        })
     }
 
-    /// Gives the guest one event and returns its answer. What it logs meanwhile goes to `log`, also when the call
-    /// ends in a fault.
+    /// Gives the guest one event and returns its answer. What it logs meanwhile goes to `log`, also when the
+    /// call ends in a fault.
     ///
     /// # Errors
-    /// The guest's or the machine's fault. After either the instance is spent: drop it, and go on with a fresh
-    /// one. A further call is a host fault.
+    /// The guest's or the machine's fault. After either the instance is spent: drop it, and go on with a
+    /// fresh one. A further call is a host fault.
     pub fn process(&mut self, event: &Event, log: &mut dyn FnMut(LogLine)) -> Result<Answer, Fault> {
         if self.poisoned {
             return Err(
                 HostFault::new("this instance is poisoned by an earlier fault: start a fresh one").into()
             );
         }
-        let (limits, fuel) = (&self.limits, self.limits.fuel_per_event);
-        let store = self.guest.store();
+        let (store, limits, fuel) = (&mut self.store, &self.limits, self.limits.fuel_per_event);
         store.data_mut().begin_event(event);
         let answer = allow(store, fuel, limits.deadline_ms).and_then(|()| match &mut self.guest {
-            Guest::Component(guest) => guest.process(event, limits),
-            Guest::CoreModule(guest) => guest.process(event, limits),
+            Guest::Component(guest) => guest.process(store, event, limits),
+            Guest::CoreModule(guest) => guest.process(store, event, limits),
         });
-        let store = self.guest.store();
         self.last_call = stats(store, fuel);
         self.poisoned = answer.is_err();
         let answer = answer.map_err(|error| fault(store, Phase::Event, limits, fuel, &error));
@@ -108,20 +113,6 @@ impl Instance {
     }
 }
 
-enum Started {
-    Component(crate::component::Exports),
-    CoreModule(crate::core_module::Exports),
-}
-
-impl Guest {
-    fn store(&mut self) -> &mut Store<State> {
-        match self {
-            Self::Component(guest) => guest.store(),
-            Self::CoreModule(guest) => guest.store(),
-        }
-    }
-}
-
 fn new_store(module: &Module, config: Arc<str>, limits: &Limits) -> Store<State> {
     let state = State::new(module.digest(), config, limits);
     let mut store = Store::new(module.engine().wasmtime(), state);
@@ -131,9 +122,9 @@ fn new_store(module: &Module, config: Arc<str>, limits: &Limits) -> Store<State>
     store
 }
 
-/// What one lift out of a component may copy, in wasmtime's units: bytes of text and payload, and the host's own
-/// size of each record. It stops an answer whose parts point to the same memory over and over before the copies
-/// are made; the exact bound is kept afterwards.
+/// What one lift out of a component may copy, in wasmtime's units: bytes of text and payload, and the host's
+/// own size of each record. It stops an answer whose parts point to the same memory over and over before the
+/// copies are made; the exact bound is kept afterwards.
 fn hostcall_fuel(limits: &Limits) -> usize {
     let bytes = usize::try_from(limits.bytes_per_event).unwrap_or(usize::MAX);
     let messages = usize::try_from(limits.messages_per_event).unwrap_or(usize::MAX);

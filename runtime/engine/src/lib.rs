@@ -1,17 +1,17 @@
-//! The sandbox: runs a module on one event and answers with messages, a refusal or a fault. The only crate that
-//! knows wasmtime.
+//! The sandbox: runs a module on one event and answers with messages, a refusal or a fault. The only crate
+//! that knows wasmtime.
 //!
-//! It promises that an answer is a function of the module's bytes, the step's configuration and limits, and the
-//! events that the instance was given, in their order. A guest sees no clock, no network, no file and no chance:
-//! what WASI offers of these is made from the event. Whatever a guest does ends as a [`model::GuestFault`] with a
-//! stable code and a reason that is the same on every machine; what the machine does ends as a
-//! [`model::HostFault`].
+//! It promises that an answer is a function of the module's bytes, the step's configuration and limits, and
+//! the events that the instance was given, in their order. A guest sees no clock, no network, no file and no
+//! chance: what WASI offers of these is made from the event. Whatever a guest does ends as a
+//! [`model::GuestFault`] with a stable code and a reason that is the same on every machine; what the machine
+//! does ends as a [`model::HostFault`].
 //!
 //! It leaves to others: keeping modules and compiled code (it hands out bytes, and takes them back), deciding
 //! when an instance starts and ends, and what becomes of answers and faults.
 //!
-//! The way through: [`Engine::inspect`] says what an upload is, or refuses it; [`Engine::compile`] makes code to
-//! keep; [`Engine::load`] makes a [`Module`] of it; [`Module::instantiate`] gives an [`Instance`];
+//! The way through: [`Engine::inspect`] says what an upload is, or refuses it; [`Engine::compile`] makes code
+//! to keep; [`Engine::load`] makes a [`Module`] of it; [`Module::instantiate`] gives an [`Instance`];
 //! [`Instance::process`] runs an event. A thread that does the last two needs 1 MiB of stack.
 
 mod answer;

@@ -1,5 +1,5 @@
-//! Bounds what an instance may grow to. A refusal is the limit's and deterministic; a failure after our consent is
-//! the machine's, and a host fault.
+//! Bounds what an instance may grow to. A refusal is the limit's and deterministic; a failure after our
+//! consent is the machine's, and a host fault.
 
 use model::{HostFault, Limits};
 use wasmtime::ResourceLimiter;

@@ -1,5 +1,5 @@
-//! What a guest says beside its answer: log lines, and what it writes to standard output and error. Bounded for
-//! each event; what is over is dropped, and the last line says so.
+//! What a guest says beside its answer: log lines, and what it writes to standard output and error. Bounded
+//! for each event; what is over is dropped, and the last line says so.
 
 /// How much a log line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

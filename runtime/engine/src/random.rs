@@ -1,8 +1,9 @@
-//! The randomness that a guest gets: a stream of bytes made from the module's digest and the event's sequence.
+//! The randomness that a guest gets: a stream of bytes made from the module's digest and the event's
+//! sequence.
 //!
-//! Block *n* of an event is `SHA-256("weir-random-1" ‖ digest ‖ sequence ‖ n)`, with the digest's 32 raw bytes and
-//! both numbers as eight little-endian bytes; *n* counts from 0. While an instance starts, the sequence is 0,
-//! which no event has.
+//! Block *n* of an event is `SHA-256("weir-random-1" ‖ digest ‖ sequence ‖ n)`, with the digest's 32 raw
+//! bytes and both numbers as eight little-endian bytes; *n* counts from 0. While an instance starts, the
+//! sequence is 0, which no event has.
 
 use model::{Digest, DigestBuilder};
 

@@ -1,5 +1,6 @@
-//! Types in words, as WIT and the WebAssembly text format have them: to compare an export with the contract, and to
-//! say what was found instead. Records are written out, since their names are not part of their identity.
+//! Types in words, as WIT and the WebAssembly text format have them: to compare an export with the contract,
+//! and to say what was found instead. Records are written out, since their names are not part of their
+//! identity.
 
 use wasmparser::component_types::{
     ComponentDefinedType, ComponentEntityType, ComponentFuncType, ComponentValType,

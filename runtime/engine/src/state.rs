@@ -1,4 +1,5 @@
-//! What the host keeps for one instance while the guest runs: its account, its clock, its randomness, its log.
+//! What the host keeps for one instance while the guest runs: its account, its clock, its randomness, its
+//! log.
 
 use std::sync::Arc;
 
@@ -10,8 +11,8 @@ use crate::limits::Limiter;
 use crate::log::LogBuffer;
 use crate::random::Random;
 
-/// What the clocks show while an instance starts, in nanoseconds: not zero, which some runtimes take for a broken
-/// clock.
+/// What the clocks show while an instance starts, in nanoseconds: not zero, which some runtimes take for a
+/// broken clock.
 const START_CLOCK_NS: u64 = 1_000_000_000;
 
 /// Fuel that one call of an import costs, beside what it does for each byte.
@@ -26,7 +27,8 @@ pub(crate) struct State {
     pub(crate) limiter: Limiter,
     pub(crate) log: LogBuffer,
     pub(crate) random: Random,
-    /// Wall clock and monotonic clock in one, in nanoseconds: the event's timestamp, and what the guest slept since.
+    /// Wall clock and monotonic clock in one, in nanoseconds: the event's timestamp, and what the guest slept
+    /// since.
     pub(crate) clock_ns: u64,
     /// A core module's memory, once it is instantiated.
     pub(crate) memory: Option<Memory>,

@@ -1,5 +1,5 @@
-//! WASI preview 1 for core modules, made from the event alone: clocks show its timestamp, randomness is seeded
-//! from it, standard output and error go to the log, and there are no files, arguments or variables.
+//! WASI preview 1 for core modules, made from the event alone: clocks show its timestamp, randomness is
+//! seeded from it, standard output and error go to the log, and there are no files, arguments or variables.
 //!
 //! A call that is not served here ends the event as a guest fault that names it.
 
@@ -219,8 +219,8 @@ fn fd_write(
     put(&mut call, written_at, &written.to_le_bytes())
 }
 
-/// Waits for the earliest of some clocks: moves the guest's clock there and reports those that are due. Waiting
-/// for anything else is not served.
+/// Waits for the earliest of some clocks: moves the guest's clock there and reports those that are due.
+/// Waiting for anything else is not served.
 fn poll_oneoff(
     mut call: Call<'_>,
     subscriptions_at: u32,

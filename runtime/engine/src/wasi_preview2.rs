@@ -1,9 +1,10 @@
-//! WASI 0.2 for components, made from the event alone: clocks show its timestamp, randomness is seeded from it,
-//! standard output and error go to the log, and there are no files, arguments, variables or sockets.
+//! WASI 0.2 for components, made from the event alone: clocks show its timestamp, randomness is seeded from
+//! it, standard output and error go to the log, and there are no files, arguments, variables or sockets.
 //!
-//! Each interface is served under the very version that the component imports; all of 0.2 are alike in what is
-//! served here. A call that is not served ends the event as a guest fault that names it. Written by hand rather than
-//! taken from `wasmtime-wasi`, which brings a file system, sockets and an asynchronous runtime to then deny them.
+//! Each interface is served under the very version that the component imports; all of 0.2 are alike in what
+//! is served here. A call that is not served ends the event as a guest fault that names it. Written by hand
+//! rather than taken from `wasmtime-wasi`, which brings a file system, sockets and an asynchronous runtime to
+//! then deny them.
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::types::{ComponentInstance, ComponentItem};
@@ -167,7 +168,7 @@ fn standard_stream(instance: &mut Interface<'_>, item: &str) -> wasmtime::Result
 fn terminal(instance: &mut Interface<'_>, item: &str) -> wasmtime::Result<bool> {
     match item {
         "get-terminal-stdin" => {
-            instance.func_wrap(item, |_, (): ()| Ok((None::<Resource<TerminalInput>>,)))?
+            instance.func_wrap(item, |_, (): ()| Ok((None::<Resource<TerminalInput>>,)))?;
         }
         "get-terminal-stdout" | "get-terminal-stderr" => {
             instance.func_wrap(item, |_, (): ()| Ok((None::<Resource<TerminalOutput>>,)))?;
@@ -182,7 +183,7 @@ fn monotonic_clock(instance: &mut Interface<'_>, item: &str) -> wasmtime::Result
         "now" => instance.func_wrap(item, |store: Context<'_>, (): ()| Ok((store.data().clock_ns,)))?,
         "resolution" => instance.func_wrap(item, |_, (): ()| Ok((1_u64,)))?,
         "subscribe-instant" => {
-            instance.func_wrap(item, |store, (instant,): (u64,)| subscribe(store, instant))?
+            instance.func_wrap(item, |store, (instant,): (u64,)| subscribe(store, instant))?;
         }
         "subscribe-duration" => instance.func_wrap(item, |store: Context<'_>, (duration,): (u64,)| {
             let instant = store.data().clock_ns.saturating_add(duration);

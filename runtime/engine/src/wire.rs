@@ -1,8 +1,8 @@
-//! The MessagePack shapes of the core-module contract: how an event is written into a guest's memory, and how its
-//! answer is read there. `wit/README.md` describes them.
+//! The MessagePack shapes of the core-module contract: how an event is written into a guest's memory, and how
+//! its answer is read there. `wit/README.md` describes them.
 //!
-//! Reading trusts nothing: no length is believed beyond the bytes that are there, every shape is exact, and bytes
-//! left over are an error.
+//! Reading trusts nothing: no length is believed beyond the bytes that are there, every shape is exact, and
+//! bytes left over are an error.
 
 use bytes::Bytes;
 use model::{Answer, Event, GuestFault, GuestFaultCode, Limits};

@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::chain::Chain;
 use crate::cutter::Close;
 use crate::meters::PipelineMeters;
-use crate::ports::{AppendError, Appender, Ask, PortError, StopReason};
+use crate::ports::{AppendError, Appender, Ask, Hint, PortError, StopReason};
 use crate::status::StatusCell;
 use crate::unit::{LoadedPlan, ReceiptDraft, UnitError};
 use crate::workers::{ChunkEnd, ChunkResult, Lane};
@@ -78,6 +78,8 @@ pub struct Appending<A> {
     sent_since_ask: u64,
     outstanding: VecDeque<Outstanding>,
     unvouched: Progress,
+    /// The last source sequence that is worked through.
+    through: Option<u64>,
 }
 
 /// What an outstanding answer will vouch for.
@@ -104,9 +106,8 @@ impl<A: Appender> Appending<A> {
         meters: PipelineMeters,
         status: Arc<StatusCell>,
     ) -> Self {
-        let Chain { last_sequence, last, revision, revision_digest, link, .. } = chain;
-        // A revision is given, not computed: there is nothing to compare it with.
-        let expected = (last.kind != RecordKind::Revision).then_some((last_sequence, last));
+        let Chain { last_sequence, last, is_compared, revision, revision_digest, link, .. } = chain;
+        let expected = is_compared.then_some((last_sequence, last));
         Self {
             appender,
             pipeline,
@@ -123,6 +124,7 @@ impl<A: Appender> Appending<A> {
             sent_since_ask: 0,
             outstanding: VecDeque::new(),
             unvouched: Progress::default(),
+            through: None,
         }
     }
 
@@ -326,6 +328,7 @@ impl<A: Appender> Appending<A> {
         }
         let id = RecordId::new(&self.revision, sequence);
         let place = Place { sequence, id, after: self.after.take() };
+        self.status.unsettle();
         self.appender.append(&place, &record, ask).await?;
         self.after = Some(place.id);
         self.meters.appended(&record);
@@ -366,11 +369,16 @@ impl<A: Appender> Appending<A> {
     fn progress_without_records(&mut self) {
         if self.held.is_none() && self.outstanding.is_empty() && self.sent_since_ask == 0 {
             let progress = std::mem::take(&mut self.unvouched);
-            self.report(self.next_sequence - 1, progress);
+            let record = self.next_sequence - 1;
+            self.report(record, progress);
+            if let Some(through) = self.through.filter(|_| self.expected.is_none()) {
+                self.status.settle(Hint { record, through });
+            }
         }
     }
 
-    fn report(&self, record: u64, progress: Progress) {
+    fn report(&mut self, record: u64, progress: Progress) {
+        self.through = progress.through.or(self.through);
         for timestamp_ns in progress.timestamps_ns {
             self.meters.observe_latency(timestamp_ns);
         }
@@ -388,9 +396,10 @@ fn compare(sequence: u64, found: &Record, computed: &Record) -> Result<(), StopR
     Err(StopReason::new(
         "record-differs",
         format!(
-            "record {sequence} of the output stream is not what its source event gives: {what}; the source \
-             event, a module, the engine or the record was altered: see which, and restore it, or apply the \
-             pipeline with a new output stream"
+            "record {sequence} of the output stream, at position {}, is not what its source event gives: {what}; \
+             the source event, a module, the engine or the record was altered: see which, and restore it, or \
+             apply the pipeline with a new output stream",
+            found.position
         ),
     ))
 }
@@ -416,10 +425,7 @@ fn differ_in_engine_alone(sequence: u64, found: &Record, computed: &Record) -> b
 
 fn difference(found: &Record, computed: &Record) -> String {
     if found.position != computed.position {
-        return format!(
-            "it is at position {}, where there is none now; the next is at {}",
-            found.position, computed.position
-        );
+        return format!("there is no record at that position now; the next is at {}", computed.position);
     }
     let parts = [
         ("kind", found.kind.as_str().to_owned(), computed.kind.as_str().to_owned()),

@@ -12,14 +12,35 @@ pub struct Chain {
     pub last_sequence: u64,
     /// The last record.
     pub last: Record,
+    /// Whether its re-execution is to be compared with it. A revision is given, not computed.
+    pub is_compared: bool,
     /// The revision in force.
     pub revision: Revision,
     /// The digest of that revision's payload.
     pub revision_digest: Digest,
     /// The sequence from which the unit in which the chain ends has to be executed again.
     pub unit_start: u64,
+    /// Where that unit is known to end, if the chain ends with its receipt.
+    pub unit_end: Option<u64>,
     /// The last receipt before that unit.
     pub link: Option<ReceiptLink>,
+}
+
+impl Chain {
+    /// The same chain, gone on with after the block that it ends with; `None` unless it ends with a receipt.
+    ///
+    /// A receipt says that its block is done. So where the block's events are gone, nothing is lost but the
+    /// comparison of the receipt with its re-execution.
+    pub fn after_last_block(mut self) -> Option<Self> {
+        if self.last.kind != RecordKind::Receipt {
+            return None;
+        }
+        self.unit_start = self.revision.plan.block_end(self.last.position.sequence) + 1;
+        self.link = Some(ReceiptLink { record: self.last_sequence, digest: Digest::of(&self.last.payload) });
+        self.is_compared = false;
+        self.unit_end = None;
+        Some(self)
+    }
 }
 
 /// Reads where the chain of `pipeline` stands; `None` if nothing was ever appended.
@@ -36,19 +57,29 @@ pub async fn read(sink: &impl Sink, pipeline: &PipelineName) -> Result<Option<Ch
     let last = parse(pipeline, entry)?;
     let (revision_at, revision, revision_digest) =
         revision_in_force(sink, pipeline, &last, last_sequence).await?;
-    let (unit_start, link) = match last.kind {
-        RecordKind::Revision => (revision.from_sequence, revision.last_receipt(revision_at)),
+    let (unit_start, unit_end, link) = match last.kind {
+        RecordKind::Revision => (revision.from_sequence, None, revision.last_receipt(revision_at)),
         RecordKind::Receipt => {
             let receipt = parse_receipt(&last, last_sequence)?;
             check_link(sink, pipeline, receipt.previous).await?;
-            (receipt.unit_start, receipt.previous)
+            (receipt.unit_start, Some(receipt.last_sequence), receipt.previous)
         }
         RecordKind::Message | RecordKind::Dead => {
             let start = revision.plan.block_start(last.position.sequence).max(revision.from_sequence);
-            (start, last_link(sink, pipeline, revision_at, &revision, last_sequence).await?)
+            (start, None, last_link(sink, pipeline, revision_at, &revision, last_sequence).await?)
         }
     };
-    Ok(Some(Chain { last_sequence, last, revision, revision_digest, unit_start, link }))
+    let is_compared = last.kind != RecordKind::Revision;
+    Ok(Some(Chain {
+        last_sequence,
+        last,
+        is_compared,
+        revision,
+        revision_digest,
+        unit_start,
+        unit_end,
+        link,
+    }))
 }
 
 /// Reads an entry as a record of this pipeline.

@@ -59,13 +59,15 @@ pub struct Cutter {
     next_ordinal: u64,
     read_through: u64,
     open: Option<OpenUnit>,
+    first_end: Option<u64>,
 }
 
 impl Cutter {
     /// A cutter for events from the sequence `from` on, under a plan that is in force since the sequence
-    /// `floor`.
-    pub fn new(plan: Arc<LoadedPlan>, floor: u64, from: u64) -> Self {
-        Self { plan, floor, next_ordinal: 0, read_through: from - 1, open: None }
+    /// `floor`. Where the first unit has its receipt already, it ends at `first_end`: that a later block has
+    /// an event is then known, and need not be seen again.
+    pub fn new(plan: Arc<LoadedPlan>, floor: u64, from: u64, first_end: Option<u64>) -> Self {
+        Self { plan, floor, next_ordinal: 0, read_through: from - 1, open: None, first_end }
     }
 
     /// The last sequence that was read, or the one before the start.
@@ -119,7 +121,7 @@ impl Cutter {
             let start = plan.block_start(sequence).max(self.floor);
             let key = UnitKey { ordinal: self.next_ordinal, start, plan: self.plan.clone() };
             self.next_ordinal += 1;
-            OpenUnit { key, end: plan.block_end(sequence) }
+            OpenUnit { key, end: self.first_end.take().unwrap_or(plan.block_end(sequence)) }
         });
         open.end
     }

@@ -48,12 +48,32 @@ pub trait Source: Send + Sync + 'static {
     /// Opens a pass over the matching events whose sequence is `from` or higher.
     ///
     /// # Errors
-    /// [`PortError::Stop`] when events from `from` on may be gone: nothing is skipped in silence.
+    /// [`OpenError::EventsGone`] when events from `from` on may be gone: nothing is skipped in silence.
     fn open(
         &self,
         plan: &SourcePlan,
         from: u64,
-    ) -> impl Future<Output = Result<Self::Reader, PortError>> + Send;
+    ) -> impl Future<Output = Result<Self::Reader, OpenError>> + Send;
+}
+
+/// Why a source cannot be read from a sequence on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// It no longer has all events from there on.
+    #[error(transparent)]
+    EventsGone(StopReason),
+    /// Any other port error.
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+impl From<OpenError> for PortError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::EventsGone(reason) => Self::Stop(reason),
+            OpenError::Port(error) => error,
+        }
+    }
 }
 
 /// One pass over the events of a source.
@@ -62,7 +82,7 @@ pub trait EventReader: Send + 'static {
     /// nothing.
     ///
     /// # Errors
-    /// As [`Source::open`].
+    /// [`PortError::Stop`] also when events were dropped before they were read.
     fn next(&mut self) -> impl Future<Output = Result<Vec<Event>, PortError>> + Send;
 
     /// How many matching events the stream is known to hold beyond the last burst.
@@ -83,8 +103,24 @@ pub trait Sink: Send + Sync + 'static {
     /// The entry at `sequence`.
     fn get(&self, sequence: u64) -> impl Future<Output = Result<Option<Stored>, PortError>> + Send;
 
+    /// The last hint that any node kept.
+    fn hint(&self) -> impl Future<Output = Result<Option<Hint>, PortError>> + Send;
+
+    /// Keeps a hint. One that is lost is only missed.
+    fn keep_hint(&self, hint: Hint) -> impl Future<Output = Result<(), PortError>> + Send;
+
     /// Opens a way to append.
     fn appender(&self) -> impl Future<Output = Result<Self::Appender, PortError>> + Send;
+}
+
+/// How far the source was worked through when a record was the last: every record up to it comes from events
+/// up to that sequence, and those events gave no others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hint {
+    /// The record's sequence in the output stream.
+    pub record: u64,
+    /// The last source sequence that is worked through.
+    pub through: u64,
 }
 
 /// The end of a sink.

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use model::Event;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -46,7 +47,9 @@ pub struct Reading<R> {
     pub lanes: Vec<Arc<Lane>>,
     /// Where their results are taken in order.
     pub items: mpsc::Sender<Item>,
-    /// Plans to take over.
+    /// A plan that is to take over as soon as it can.
+    pub swap: Option<Swap>,
+    /// More of them.
     pub swaps: mpsc::Receiver<Swap>,
     /// Ends the reading.
     pub stop: CancellationToken,
@@ -60,30 +63,61 @@ impl<R: EventReader> Reading<R> {
     /// # Errors
     /// What the source's port says.
     pub async fn run(mut self) -> Result<ReadEnd, PortError> {
-        let mut waiting: Option<Swap> = None;
-        let mut chunks = Vec::new();
         loop {
-            if let Some(swap) = waiting.take_if(|_| self.cutter.read_through() >= self.swap_after)
-                && let Some(end) = self.swap(swap).await
-            {
+            if let Some(end) = self.swap_if_due().await {
                 return Ok(end);
             }
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return Ok(ReadEnd::Stopped),
-                Some(swap) = self.swaps.recv() => waiting = Some(swap),
+                Some(swap) = self.swaps.recv() => self.swap = Some(swap),
                 burst = self.reader.next() => {
                     let burst = burst?;
                     self.status.was_read(burst.len() as u64, self.reader.pending());
-                    self.cutter.push(burst, &mut chunks);
-                    for chunk in chunks.drain(..) {
-                        if let Some(end) = self.dispatch(chunk).await {
-                            return Ok(end);
-                        }
+                    if let Some(end) = self.take(burst).await {
+                        return Ok(end);
                     }
                 }
             }
         }
+    }
+
+    /// Cuts a burst into chunks and submits them. A swap that waits comes in at the first event that it may
+    /// govern, and not after the burst: an event that the old plan stops at is then the new plan's.
+    async fn take(&mut self, mut burst: Vec<Event>) -> Option<ReadEnd> {
+        if self.swap.is_some() {
+            let again = burst.partition_point(|event| event.sequence <= self.swap_after);
+            let rest = burst.split_off(again);
+            if let Some(end) = self.submit(burst).await {
+                return Some(end);
+            }
+            if !rest.is_empty() {
+                // They are beyond what has to be read again, so what was read is all of it.
+                self.swap_after = self.swap_after.min(self.cutter.read_through());
+            }
+            if let Some(end) = self.swap_if_due().await {
+                return Some(end);
+            }
+            burst = rest;
+        }
+        self.submit(burst).await
+    }
+
+    async fn submit(&mut self, events: Vec<Event>) -> Option<ReadEnd> {
+        let mut chunks = Vec::new();
+        self.cutter.push(events, &mut chunks);
+        for chunk in chunks {
+            if let Some(end) = self.dispatch(chunk).await {
+                return Some(end);
+            }
+        }
+        None
+    }
+
+    async fn swap_if_due(&mut self) -> Option<ReadEnd> {
+        let due = self.cutter.read_through() >= self.swap_after;
+        let swap = self.swap.take_if(|_| due)?;
+        self.swap(swap).await
     }
 
     /// Submits a chunk, once there is room for its result. Some end if the run is over.

@@ -16,11 +16,18 @@ use crate::append::Appending;
 use crate::chain::{self, Chain};
 use crate::cutter::Cutter;
 use crate::meters::PipelineMeters;
-use crate::ports::{AppendError, Appender, Ask, EventReader, Loader, PortError, Sink, Source, StopReason};
+use crate::ports::{
+    AppendError, Appender, Ask, EventReader, Loader, OpenError, PortError, Sink, Source, StopReason,
+};
 use crate::run::{ReadEnd, Reading, Swap};
 use crate::status::{State, StatusCell};
 use crate::unit::LoadedPlan;
 use crate::workers::Workers;
+
+/// How long the server may take to answer for a revision that is appended by itself.
+const REVISION_DEADLINE: Duration = Duration::from_secs(5);
+/// How often a hint is kept while events come and go.
+const HINT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What a person wants of a pipeline.
 #[derive(Debug, Clone, PartialEq)]
@@ -157,21 +164,85 @@ impl<S: Source, K: Sink, L: Loader> Pipeline<S, K, L> {
     ) -> Result<End, PortError> {
         self.enter(State::Starting);
         self.meters.restarts.inc();
+        let wanted = desired.borrow().clone();
         let Some(chain) = chain::read(&self.world.sink, &self.name).await? else {
-            let wanted = desired.borrow().clone();
             return self.begin_chain(wanted).await;
         };
         let plan = Arc::new(self.load(&chain.revision.plan).await?);
         self.check_source(&chain).await?;
-        let reader = self.world.source.open(&plan.plan.source, chain.unit_start).await?;
+        let Some((chain, reader)) = self.open(chain).await? else { return Ok(End::Again) };
+        let swap = self.swap_to(&wanted, &chain).await;
         let appender = self.world.sink.appender().await?;
         self.status.begin_run(reader.pending());
         self.status.revised(&chain.revision);
         let through = chain.last.position.sequence - u64::from(chain.last.kind == RecordKind::Revision);
         self.status.appended(chain.last_sequence, 0, Some(through));
-        let tasks = self.start(reader, appender, chain, plan);
+        let tasks = self.start(reader, appender, chain, plan, swap);
         self.enter(State::Running);
-        tasks.attend(self, desired, shutdown).await
+        let ended = tasks.attend(self, desired, shutdown).await;
+        self.keep_hint().await;
+        ended
+    }
+
+    /// Opens the source where the chain's last unit starts. Where its events are gone, but are known to be
+    /// worked through, the chain goes on behind them; `None` if a record was appended for that.
+    async fn open(&self, chain: Chain) -> Result<Option<(Chain, S::Reader)>, PortError> {
+        let source = &self.world.source;
+        let reason = match source.open(&chain.revision.plan.source, chain.unit_start).await {
+            Ok(reader) => return Ok(Some((chain, reader))),
+            Err(OpenError::Port(error)) => return Err(error),
+            Err(OpenError::EventsGone(reason)) => reason,
+        };
+        let hint = self.world.sink.hint().await?.filter(|hint| hint.record == chain.last_sequence);
+        if let Some(hint) = hint.filter(|_| chain.is_compared && chain.last.kind != RecordKind::Receipt) {
+            tracing::warn!(pipeline = %self.name, through = hint.through, "The source dropped events of an open unit");
+            self.begin_unit(&chain, hint.through + 1).await?;
+            return Ok(None);
+        }
+        let Some(chain) = chain.after_last_block() else { return Err(reason.into()) };
+        let reader = source.open(&chain.revision.plan.source, chain.unit_start).await?;
+        tracing::warn!(pipeline = %self.name, "The source dropped the last block's events, so they are not compared");
+        Ok(Some((chain, reader)))
+    }
+
+    /// Begins a new unit at `from_sequence`, of the plan in force: a revision like any other, but that the unit
+    /// before it has no receipt, since its events can no longer be read.
+    async fn begin_unit(&self, chain: &Chain, from_sequence: u64) -> Result<(), PortError> {
+        let revision = Revision {
+            number: chain.revision.number + 1,
+            from_sequence,
+            closes: None,
+            previous: chain.link,
+            ..chain.revision.clone()
+        };
+        self.append_revision(&revision, chain.last_sequence + 1).await
+    }
+
+    /// The plan that is to take over, if there is one and it can.
+    async fn swap_to(&self, wanted: &Desired, chain: &Chain) -> Option<Swap> {
+        if wanted.generation <= chain.revision.generation
+            || wanted.plan.digest() == chain.revision.plan_digest
+        {
+            return None;
+        }
+        match self.load(&wanted.plan).await {
+            Ok(plan) => {
+                self.status.set_swap_error(None);
+                Some(Swap { plan: Arc::new(plan), generation: wanted.generation })
+            }
+            Err(error) => {
+                self.status.set_swap_error(Some(error.to_string()));
+                None
+            }
+        }
+    }
+
+    /// Keeps where chain and source stand, if nothing is under way.
+    async fn keep_hint(&self) {
+        let Some(hint) = self.status.settled() else { return };
+        if let Err(error) = self.world.sink.keep_hint(hint).await {
+            tracing::debug!(pipeline = %self.name, %error, "The hint is not kept");
+        }
     }
 
     async fn load(&self, plan: &Plan) -> Result<LoadedPlan, PortError> {
@@ -194,25 +265,30 @@ impl<S: Source, K: Sink, L: Loader> Pipeline<S, K, L> {
             closes: None,
             previous: None,
         };
+        self.append_revision(&revision, 1).await?;
+        Ok(End::Again)
+    }
+
+    /// Appends a revision at a place, unless somebody was quicker: what they wrote is read next.
+    async fn append_revision(&self, revision: &Revision, sequence: u64) -> Result<(), PortError> {
+        let payload = revision.canonical_bytes();
+        let place = Place { sequence, id: RecordId::new(&Digest::of(&payload), sequence), after: None };
         let record = Record {
             kind: RecordKind::Revision,
             subject: model::record::own_subject(&self.name, RecordKind::Revision),
             headers: model::Headers::new(),
-            payload: revision.canonical_bytes().into(),
-            plan: plan.digest,
-            position: Position { sequence: desired.start_sequence, index: 0 },
+            payload: payload.into(),
+            plan: revision.plan_digest,
+            position: Position { sequence: revision.from_sequence, index: 0 },
         };
-        let id = RecordId::new(&Digest::of(&record.payload), 1);
-        let place = Place { sequence: 1, id, after: None };
         let mut appender = self.world.sink.appender().await?;
         let appended = async {
             appender.append(&place, &record, Ask::Answer).await?;
             appender.answer().await
         };
-        let silence = || PortError::Unavailable("the server did not answer for the first record".into());
-        match tokio::time::timeout(Duration::from_secs(5), appended).await.map_err(|_| silence())? {
-            // Somebody else's genesis is as good: the chain is read next.
-            Ok(_) | Err(AppendError::Conflict) => Ok(End::Again),
+        let silence = || PortError::Unavailable("the server did not answer for a revision".into());
+        match tokio::time::timeout(REVISION_DEADLINE, appended).await.map_err(|_| silence())? {
+            Ok(_) | Err(AppendError::Conflict) => Ok(()),
             Err(AppendError::Port(error)) => Err(error),
         }
     }
@@ -237,23 +313,31 @@ impl<S: Source, K: Sink, L: Loader> Pipeline<S, K, L> {
         Err(StopReason::new("source-rewound", detail).into())
     }
 
-    fn start(&self, reader: S::Reader, appender: K::Appender, chain: Chain, plan: Arc<LoadedPlan>) -> Tasks {
+    fn start(
+        &self,
+        reader: S::Reader,
+        appender: K::Appender,
+        chain: Chain,
+        plan: Arc<LoadedPlan>,
+        swap: Option<Swap>,
+    ) -> Tasks {
         let cancelled = CancellationToken::new();
         let (items, taken) = mpsc::channel(self.options.chunks_in_flight);
         let (swaps, swaps_taken) = mpsc::channel(1);
         let stop = CancellationToken::new();
-        let in_force = InForce { plan: plan.digest, generation: chain.revision.generation };
-        let swap_after = match chain.last.kind {
-            RecordKind::Revision => 0,
-            _ => chain.last.position.sequence,
+        let in_force = match &swap {
+            Some(swap) => InForce { plan: swap.plan.digest, generation: swap.generation },
+            None => InForce { plan: plan.digest, generation: chain.revision.generation },
         };
+        let swap_after = if chain.is_compared { chain.last.position.sequence } else { chain.unit_start - 1 };
         let reading = Reading {
             reader,
-            cutter: Cutter::new(plan.clone(), chain.revision.from_sequence, chain.unit_start),
+            cutter: Cutter::new(plan.clone(), chain.revision.from_sequence, chain.unit_start, chain.unit_end),
             plan,
             swap_after,
             lanes: (0..self.options.lanes).map(|_| self.workers.lane(cancelled.clone())).collect(),
             items,
+            swap,
             swaps: swaps_taken,
             stop: stop.clone(),
             status: self.status.clone(),
@@ -358,9 +442,19 @@ impl Tasks {
         let mut read = Ok(ReadEnd::Stopped);
         let following = pipeline.follow(desired, self.in_force, self.swaps);
         tokio::pin!(following);
+        let mut hints = tokio::time::interval(HINT_INTERVAL);
+        let mut kept = None;
         loop {
             let ended = tokio::select! {
                 ended = self.set.join_next() => ended,
+                _ = hints.tick() => {
+                    let settled = pipeline.status.settled();
+                    if settled != kept {
+                        pipeline.keep_hint().await;
+                        kept = settled;
+                    }
+                    continue;
+                }
                 () = shutdown.cancelled(), if !self.stop.is_cancelled() => {
                     self.stop.cancel();
                     continue;

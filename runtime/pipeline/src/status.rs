@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use model::{Digest, Revision};
 
-use crate::ports::StopReason;
+use crate::ports::{Hint, StopReason};
 
 /// What a pipeline does at the moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,6 +66,8 @@ pub struct StatusCell {
     pending: AtomicU64,
     /// Events that were read, and not yet reported as worked through.
     in_flight: AtomicU64,
+    /// Where the chain and the source stand, while nothing is under way.
+    settled: Mutex<Option<Hint>>,
 }
 
 impl StatusCell {
@@ -79,6 +81,20 @@ impl StatusCell {
     pub(crate) fn begin_run(&self, pending: u64) {
         self.pending.store(pending, Ordering::Relaxed);
         self.in_flight.store(0, Ordering::Relaxed);
+        self.unsettle();
+    }
+
+    /// Where chain and source stand, if nothing is under way.
+    pub(crate) fn settled(&self) -> Option<Hint> {
+        *self.settled.lock().expect("no code panics while it holds this lock")
+    }
+
+    pub(crate) fn settle(&self, hint: Hint) {
+        *self.settled.lock().expect("no code panics while it holds this lock") = Some(hint);
+    }
+
+    pub(crate) fn unsettle(&self) {
+        *self.settled.lock().expect("no code panics while it holds this lock") = None;
     }
 
     /// A burst was read.

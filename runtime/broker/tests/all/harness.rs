@@ -90,7 +90,7 @@ impl TestServer {
         let start = Instant::now();
         while TcpStream::connect(self.address).is_err() {
             assert!(start.elapsed() < PATIENCE, "the server does not listen");
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::park_timeout(Duration::from_millis(5));
         }
     }
 }
@@ -120,11 +120,12 @@ fn spawn(binary: &Path, data: &Path, address: SocketAddr, config: &str) -> Child
 /// Asks until there is an answer.
 pub(crate) async fn eventually<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let tries = async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(20));
         loop {
+            ticks.tick().await;
             if let Some(answer) = ask().await {
                 return answer;
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     within(tries).await

@@ -274,3 +274,28 @@ async fn large_events_come_through() {
         assert!(events.iter().map(|event| event.payload.len()).eq(sizes));
     }
 }
+
+/// The stream drops events that the filter leaves out, right up to the last event read and beyond it.
+#[tokio::test]
+async fn dropped_events_of_other_subjects_are_no_error() {
+    for binary in servers() {
+        let server = TestServer::start(&binary);
+        user_stream(&server, "IN", json!({ "subjects": ["in.>"], "max_msgs": 100 })).await;
+        let broker = server.broker().await;
+        publish(&broker, "in.rare", 1..=1).await;
+        let filters = [pattern("in.rare")];
+        let mut reader = broker.open_reader(&stream("IN"), &filters, 1).await.expect("a reader");
+        read(&mut reader, 1).await;
+        publish(&broker, "in.other", 1..=90).await;
+        // The reader learns from two heartbeats in a row that nothing among these was for it.
+        let quiet = tokio::time::timeout(std::time::Duration::from_secs(7), reader.next()).await;
+        assert!(quiet.is_err(), "{quiet:?}");
+        publish(&broker, "in.other", 1..=60).await;
+        publish(&broker, "in.rare", 2..=2).await;
+        let state = broker.stream_state(&stream("IN")).await.expect("an answer").expect("a stream");
+        assert!(state.first_sequence > 2);
+        let events = read(&mut reader, 1).await;
+        assert_eq!((events[0].sequence, &*events[0].payload), (152, &b"event 2"[..]));
+        reader.close().await;
+    }
+}

@@ -18,9 +18,10 @@ const TYPES: &str = r#"
     (alias export $types "message" (type $message''))
     (import "message" (type $message (eq $message'')))"#;
 
-/// A component whose `process` is `body`, with the event's flat parts as locals. It returns where the answer's
-/// record lies: by default at 64, a result of a list of one message at 128, whose payload is the event's.
-/// `imports` and `lowered` are component items before the core module and instance; `core` is more of the module.
+/// A component whose `process` is `body`, with the event's flat parts as locals. It returns where the
+/// answer's record lies: by default at 64, a result of a list of one message at 128, whose payload is the
+/// event's. `imports` and `lowered` are component items before the core module and instance; `core` is more
+/// of the module.
 fn component(imports: &str, lowered: &str, with: &str, core: &str, body: &str) -> Vec<u8> {
     let text = format!(
         r#"(component {TYPES} {imports}
@@ -31,7 +32,8 @@ fn component(imports: &str, lowered: &str, with: &str, core: &str, body: &str) -
                 (local $at i32)
                 (local.set $at (i32.and (i32.add (global.get $next) (i32.const 7)) (i32.const -8)))
                 (global.set $next (i32.add (local.get $at) (local.get $size)))
-                (if (i32.gt_u (global.get $next) (i32.const 120000)) (then (global.set $next (i32.const 4096))))
+                (if (i32.gt_u (global.get $next) (i32.const 120000))
+                    (then (global.set $next (i32.const 4096))))
                 (local.get $at)))
         (core instance $memory (instantiate $memory))
         (alias core export $memory "memory" (core memory $memory))
@@ -80,8 +82,10 @@ fn an_event_goes_in_and_an_answer_comes_out() {
 
 #[test]
 fn sequence_and_timestamp_are_given() {
-    let body = "(i64.store (i32.const 256) (local.get $sequence)) (i64.store (i32.const 264) (local.get $timestamp))
-        (i32.store (i32.const 140) (i32.const 256)) (i32.store (i32.const 144) (i32.const 16)) (i32.const 64)";
+    let body = "(i64.store (i32.const 256) (local.get $sequence))
+        (i64.store (i32.const 264) (local.get $timestamp))
+        (i32.store (i32.const 140) (i32.const 256))
+        (i32.store (i32.const 144) (i32.const 16)) (i32.const 64)";
     let answer = payload(once(&module(&plain(body)), &event(7)));
     assert_eq!(answer, [7, event(7).timestamp_ns].map(u64::to_le_bytes).concat());
 }
@@ -162,7 +166,8 @@ fn an_answer_that_repeats_itself_is_bounded() {
             (i32.store offset=16 (local.get $at) (i32.const 130000))
             (local.set $at (i32.add (local.get $at) (i32.const 28)))
             (br_if $more (i32.lt_u (local.get $at) (i32.const 68000))))
-        (i32.store (i32.const 68) (i32.const 40000)) (i32.store (i32.const 72) (i32.const 1000)) (i32.const 64)";
+        (i32.store (i32.const 68) (i32.const 40000))
+        (i32.store (i32.const 72) (i32.const 1000)) (i32.const 64)";
     let limits = Limits { messages_per_event: 1_000, bytes_per_event: 1 << 20, ..LIMITS };
     let module = module(&plain(body));
     let fault = guest_fault(instance(&module, &limits).process(&event(1), &mut |_| {}));
@@ -202,7 +207,8 @@ const WASI: &str = r#"
         (type $failed' (variant (case "last-operation-failed" (own $e)) (case "closed")))
         (export "stream-error" (type $failed (eq $failed')))
         (export "[method]output-stream.blocking-write-and-flush"
-            (func (param "self" (borrow $out)) (param "contents" (list u8)) (result (result (error $failed)))))))
+            (func (param "self" (borrow $out)) (param "contents" (list u8))
+                (result (result (error $failed)))))))
     (alias export $streams "output-stream" (type $out))
     (import "wasi:cli/stderr@0.2.3" (instance $stderr
         (alias outer 1 $out (type $o')) (export "output-stream" (type $o (eq $o')))
@@ -239,7 +245,8 @@ fn wasi_guest(body: &str) -> Vec<u8> {
 fn wasi_is_made_from_the_event() {
     let body = "(call $write (call $stderr) (local.get $payload) (local.get $payload_len) (i32.const 400))
         (call $now (i32.const 256)) (i64.store (i32.const 272) (call $random))
-        (i32.store (i32.const 140) (i32.const 256)) (i32.store (i32.const 144) (i32.const 24)) (i32.const 64)";
+        (i32.store (i32.const 140) (i32.const 256))
+        (i32.store (i32.const 144) (i32.const 24)) (i32.const 64)";
     let bytes = wasi_guest(body);
     let module = module(&bytes);
     let (answer, lines) = logged(&module, "", &event(9));

@@ -107,7 +107,8 @@ fn a_maximum_of_the_modules_own_is_its_own_business() {
                 (drop (memory.grow (i32.const 1)))
                 (if (i32.ne (memory.grow (i32.const 1)) (i32.const -1)) (then (unreachable)))
                 (drop (table.grow $t (ref.null func) (i32.const 2)))
-                (if (i32.ne (table.grow $t (ref.null func) (i32.const 1)) (i32.const -1)) (then (unreachable)))
+                (if (i32.ne (table.grow $t (ref.null func) (i32.const 1)) (i32.const -1))
+                    (then (unreachable)))
                 (i64.const 0x10_0000_0003))
             (data (i32.const 16) "\92\00\90"))"#,
     );

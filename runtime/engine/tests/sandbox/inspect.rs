@@ -78,7 +78,8 @@ fn core_modules_that_break_the_contract_are_refused() {
         ("(module)".to_owned(), "missing-export", "the module exports nothing"),
         (
             format!(
-                r#"(module {memory} {alloc} (func (export "weir_process") (param i32) (result i64) (i64.const 0)))"#
+                r#"(module {memory} {alloc} (func (export "weir_process") (param i32) (result i64)
+                    (i64.const 0)))"#
             ),
             "wrong-export-type",
             "expected func(i32, i32) -> (i64); found func(i32) -> (i64)",

@@ -1,5 +1,5 @@
-//! The sandbox from outside: what a module can do, and what becomes of one that does what it must not. Modules are
-//! written in the text format, so that each shows exactly what it does.
+//! The sandbox from outside: what a module can do, and what becomes of one that does what it must not.
+//! Modules are written in the text format, so that each shows exactly what it does.
 
 mod component;
 mod contract;

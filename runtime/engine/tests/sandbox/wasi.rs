@@ -8,11 +8,13 @@ use crate::guests::{event, guest_fault, logged, module, once, payload, reporting
 fn standard_streams_go_to_the_log() {
     let imports = r#"(import "wasi_snapshot_preview1" "fd_write"
         (func $write (param i32 i32 i32 i32) (result i32)))"#;
-    let body = "(i32.store8 (i32.const 1024) (call $write (i32.const 1) (i32.const 16) (i32.const 2) (i32.const 64)))
+    let body = "(i32.store8 (i32.const 1024)
+            (call $write (i32.const 1) (i32.const 16) (i32.const 2) (i32.const 64)))
         (i32.store8 (i32.const 1025) (i32.load (i32.const 64)))
         (i32.store8 (i32.const 1026) (call $write (i32.const 2) (i32.const 24) (i32.const 1) (i32.const 64)))
         (i32.store8 (i32.const 1027) (call $write (i32.const 7) (i32.const 24) (i32.const 1) (i32.const 64)))
-        (i32.store8 (i32.const 1028) (call $write (i32.const 1) (i32.const -8) (i32.const 2) (i32.const 64)))";
+        (i32.store8 (i32.const 1028)
+            (call $write (i32.const 1) (i32.const -8) (i32.const 2) (i32.const 64)))";
     // Two vectors, "one\n" and "two", the second also by itself.
     let more = r#"(data (i32.const 16) "\20\00\00\00\04\00\00\00\24\00\00\00\03\00\00\00one\0atwo")"#;
     let (answer, lines) = logged(&module(&reporting(imports, body, 5, more)), "", &event(1));
@@ -54,7 +56,8 @@ fn there_are_no_arguments_variables_files_and_input() {
     let body = "(i64.store (i32.const 64) (i64.const -1)) (i64.store (i32.const 72) (i64.const -1))
         (i32.store8 (i32.const 1024) (call $args (i32.const 64) (i32.const 68)))
         (i32.store8 (i32.const 1025) (call $environ (i32.const 72) (i32.const 76)))
-        (i32.store8 (i32.const 1026) (i32.wrap_i64 (i64.or (i64.load (i32.const 64)) (i64.load (i32.const 72)))))
+        (i32.store8 (i32.const 1026)
+            (i32.wrap_i64 (i64.or (i64.load (i32.const 64)) (i64.load (i32.const 72)))))
         (i32.store8 (i32.const 1027) (call $prestat (i32.const 3) (i32.const 64)))
         (i32.store8 (i32.const 1028) (call $read (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 64)))
         (i32.store8 (i32.const 1029) (call $yield))";
@@ -72,7 +75,8 @@ fn sleeping_moves_the_clock() {
         (i64.store (i32.const 88) (i64.const 3600000000000))
         (i64.store (i32.const 112) (i64.const 43))
         (i64.store (i32.const 136) (i64.const 7200000000000))
-        (i32.store8 (i32.const 1040) (call $poll (i32.const 64) (i32.const 256) (i32.const 2) (i32.const 1032)))
+        (i32.store8 (i32.const 1040)
+            (call $poll (i32.const 64) (i32.const 256) (i32.const 2) (i32.const 1032)))
         (drop (call $clock (i32.const 1) (i64.const 1) (i32.const 1024)))
         (i64.store (i32.const 1041) (i64.load (i32.const 256)))";
     let module = module(&reporting(imports, body, 49, ""));

@@ -14,8 +14,8 @@ use model::{
     Plan, Record, SinkPlan, SourcePlan, StepPlan,
 };
 use pipeline::ports::{
-    AppendError, Appender, Ask, EventReader, Loader, PortError, Sink, Source, Step, StepInstance, StopReason,
-    Stored, Tail,
+    AppendError, Appender, Ask, EventReader, Hint, Loader, OpenError, PortError, Sink, Source, Step,
+    StepInstance, StopReason, Stored, Tail,
 };
 use pipeline::service::World;
 use pipeline::{Desired, Meters, Options, Pipeline, StatusCell, Workers};
@@ -45,6 +45,8 @@ impl Dice {
 pub struct Shared {
     pub events: Mutex<Vec<Event>>,
     pub chain: Mutex<Vec<Stored>>,
+    pub hint: Mutex<Option<Hint>>,
+    first_sequence: Mutex<u64>,
     changed: watch::Sender<u64>,
     dice: Mutex<Dice>,
     /// One in so many appends fails as if the connection broke; 0 for never.
@@ -57,6 +59,8 @@ impl Shared {
         Arc::new(Self {
             events: Mutex::default(),
             chain: Mutex::default(),
+            hint: Mutex::default(),
+            first_sequence: Mutex::new(1),
             changed: watch::channel(0).0,
             dice: Mutex::new(Dice::new(seed)),
             breaks_every,
@@ -67,6 +71,12 @@ impl Shared {
     pub fn publish(&self, events: impl IntoIterator<Item = Event>) {
         self.events.lock().unwrap().extend(events);
         self.changed.send_modify(|n| *n += 1);
+    }
+
+    /// Drops the events before `first`, as a stream with limits does.
+    pub fn trim(&self, first: u64) {
+        *self.first_sequence.lock().unwrap() = first;
+        self.events.lock().unwrap().retain(|event| event.sequence >= first);
     }
 
     pub fn records(&self, plan: &Plan) -> Vec<Record> {
@@ -192,10 +202,16 @@ impl Source for SimSource {
     type Reader = SimReader;
 
     async fn last_sequence(&self, _: &SourcePlan) -> Result<u64, PortError> {
-        Ok(self.0.events.lock().unwrap().last().map_or(0, |e| e.sequence))
+        let last = self.0.events.lock().unwrap().last().map_or(0, |e| e.sequence);
+        Ok(last.max(*self.0.first_sequence.lock().unwrap() - 1))
     }
 
-    async fn open(&self, _: &SourcePlan, from: u64) -> Result<SimReader, PortError> {
+    async fn open(&self, _: &SourcePlan, from: u64) -> Result<SimReader, OpenError> {
+        let first = *self.0.first_sequence.lock().unwrap();
+        if from < first {
+            let detail = format!("the first is {first}, not {from}");
+            return Err(OpenError::EventsGone(StopReason::new("source-events-gone", detail)));
+        }
         let changed = self.0.changed.subscribe();
         Ok(SimReader { shared: self.0.clone(), next: from, changed })
     }
@@ -247,6 +263,15 @@ impl Sink for SimSink {
 
     async fn get(&self, sequence: u64) -> Result<Option<Stored>, PortError> {
         Ok(self.0.chain.lock().unwrap().get(sequence as usize - 1).cloned())
+    }
+
+    async fn hint(&self) -> Result<Option<Hint>, PortError> {
+        Ok(*self.0.hint.lock().unwrap())
+    }
+
+    async fn keep_hint(&self, hint: Hint) -> Result<(), PortError> {
+        *self.0.hint.lock().unwrap() = Some(hint);
+        Ok(())
     }
 
     async fn appender(&self) -> Result<SimAppender, PortError> {
@@ -347,11 +372,16 @@ pub fn quick(lanes: usize, chunks_in_flight: usize) -> Options {
 }
 
 /// Waits until `done` holds, looked at after each change of the chain or a short while.
-pub async fn until(what: &str, mut done: impl FnMut() -> bool) {
+pub async fn until(what: &str, done: impl FnMut() -> bool) {
+    until_or(what, done, String::new).await;
+}
+
+/// The same, and says how things are if it waited in vain.
+pub async fn until_or(what: &str, mut done: impl FnMut() -> bool, state: impl Fn() -> String) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     let mut tick = tokio::time::interval(Duration::from_millis(2));
     while !done() {
-        assert!(tokio::time::Instant::now() < deadline, "waited 60 s until {what}");
+        assert!(tokio::time::Instant::now() < deadline, "waited 60 s until {what}: {}", state());
         tick.tick().await;
     }
 }

@@ -1,0 +1,92 @@
+# Weir's entry points. `make` alone says what there is.
+#
+#   make demo              the story of examples/flights, live; the node stays up until you stop it
+#   make demo ARGS=--once  the same, then ends: exit code 0 if every count is what it must be
+#   make demo FULL=1       with all 336,776 flights instead of a few thousand
+#   make test              everything that has to hold, as CI runs it
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+# More words for the demo program, such as --once.
+ARGS ?=
+# 1: the full data set.
+FULL ?=
+
+GUESTS := target/guests/wasm32-wasip2/release
+FLIGHTS := examples/flights/flights-sample.ndjson
+FLIGHTS_FULL := target/flights/flights.ndjson
+
+# The workspaces that build for WebAssembly.
+GUEST_WORKSPACES := sdk/rust/Cargo.toml plugins/Cargo.toml tests/guests/Cargo.toml
+TEST_LOG := target/test.log
+
+say = @printf '== %s\n' "$(1)"
+
+.PHONY: help
+help: ## Say what there is
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+.PHONY: tools
+tools: ## Set up what Rust alone does not bring, in .tools/
+	$(call say,tools)
+	@.ci/tools.sh test
+
+.PHONY: build
+build: ## Build the program: target/release/weir
+	$(call say,building weir)
+	@cargo build --locked --release -p weir
+
+.PHONY: guests
+guests: ## Build the ready-made modules (plugins/) from source
+	$(call say,building the modules)
+	@.ci/guests.sh plugins
+
+.PHONY: demo
+demo: ## Run the whole story on real flight records (ARGS=--once, FULL=1)
+	$(call say,setting up)
+	@.ci/tools.sh demo
+	@$(MAKE) guests
+	$(call say,building weir and the demo (some minutes the first time))
+	@cargo build --locked --release -p weir -p flights-demo
+	@$(if $(filter 1,$(FULL)),$(MAKE) $(FLIGHTS_FULL))
+	$(call say,the demo)
+	@exec target/release/flights-demo --weir target/release/weir --modules $(GUESTS) \
+	    --data $(if $(filter 1,$(FULL)),$(FLIGHTS_FULL) --full,$(FLIGHTS)) \
+	    --nats-server "$$(.ci/tools.sh nats)" $(ARGS)
+
+$(FLIGHTS_FULL): examples/flights/prepare.py
+	$(call say,preparing all flights of 2013)
+	@.ci/tools.sh flights
+	@mkdir -p $(@D)
+	@PYTHONPATH=.tools/flights python3 examples/flights/prepare.py --full $@
+
+.PHONY: clean-demo
+clean-demo: ## Remove the prepared data set of FULL=1
+	@rm -rf target/flights
+
+.PHONY: test
+test: tools ## All checks and all tests
+	$(call say,format)
+	@cargo fmt --all --check
+	@for guests in $(GUEST_WORKSPACES); do cargo fmt --all --check --manifest-path $$guests; done
+	$(call say,guests)
+	@.ci/guests.sh tests
+	$(call say,lints)
+	@cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
+	@for guests in $(GUEST_WORKSPACES); do \
+	    cargo clippy --quiet --locked --all-targets --target-dir target/guests --manifest-path $$guests \
+	        -- -D warnings; done
+	$(call say,documentation)
+	@RUSTDOCFLAGS='-D warnings' cargo doc --quiet --locked --no-deps --workspace
+	$(call say,tests of the SDK and the modules)
+	@rm -f $(TEST_LOG)
+	@for guests in sdk/rust/Cargo.toml plugins/Cargo.toml; do \
+	    cargo test --locked --target-dir target/guests --manifest-path $$guests 2>&1 | tee -a $(TEST_LOG); done
+	$(call say,tests)
+	@cargo build --quiet --locked --workspace --bins
+	@cargo test --locked --workspace --no-fail-fast 2>&1 | tee -a $(TEST_LOG)
+	@awk '/^test result:/ { passed += $$4; failed += $$6 } \
+	    END { printf "%d passed, %d failed\n", passed, failed }' $(TEST_LOG)

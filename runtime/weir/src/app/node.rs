@@ -1,0 +1,376 @@
+//! The node behind the API: each call of the port, over catalog, library, supervisor and broker.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+
+use api::dto::{
+    ApplyResult, LatchState, Module, NodeInfo, PipelineDescription, PipelineStatus, Readiness, Tag,
+    TryRequest, TryResult,
+};
+use api::{
+    Code, DeadLetters, ModuleUpload, Node, NodeError, OutputStream, PipelineFile, Preconditions, Reply,
+    Written,
+};
+use bytes::Bytes;
+use model::record::own_subject;
+use model::{Digest, PipelineName, RecordKind, Revision, TagName};
+use prometheus_client::registry::Registry;
+
+use super::apply;
+use super::catalog::{Application, Catalog, no_pipeline, no_tag};
+use super::connection::{Connecting, Connection};
+use super::errors::{admin_error, load_error, not_connected, sink_error};
+use super::library::Library;
+use super::supervisor::Supervisor;
+use super::trial::Trials;
+use super::upload::Upload;
+use super::view::{self, FromChain};
+
+/// What the node tells of itself.
+pub(crate) struct Identity {
+    /// Its name, for people.
+    pub(crate) name: String,
+    /// How many workers it has.
+    pub(crate) workers: usize,
+    /// The NATS server, without secrets.
+    pub(crate) nats_url: String,
+    /// When it started, in RFC 3339.
+    pub(crate) started: String,
+}
+
+/// A node; see the head of this file.
+pub(crate) struct WeirNode {
+    pub(crate) identity: Identity,
+    pub(crate) connecting: Arc<Connecting>,
+    pub(crate) library: Arc<Library>,
+    pub(crate) supervisor: Arc<Supervisor>,
+    pub(crate) trials: Trials,
+    pub(crate) registry: Mutex<Registry>,
+}
+
+impl WeirNode {
+    fn connection(&self) -> Result<&Connection, NodeError> {
+        let connection = self.connecting.get().map_err(not_connected)?;
+        if !connection.broker.is_connected() {
+            let detail = "the NATS server is away: the node connects again by itself";
+            return Err(NodeError::new(Code::BrokerUnavailable, detail));
+        }
+        Ok(connection)
+    }
+
+    fn catalog(&self) -> Result<Catalog<'_>, NodeError> {
+        Ok(Catalog(&self.connection()?.state))
+    }
+
+    async fn application(&self, name: &PipelineName) -> Result<Application, NodeError> {
+        let found = self.catalog()?.pipeline(name).await?;
+        found.map(|(application, _)| application).ok_or_else(|| no_pipeline(name))
+    }
+
+    /// Whether a module is in the shared bucket.
+    async fn require_module(&self, digest: Digest, code: Code) -> Result<(), NodeError> {
+        let exists = self.connection()?.modules.exists(&digest).await;
+        if exists.map_err(|error| load_error(&super::library::module_error(error)))? {
+            return Ok(());
+        }
+        Err(NodeError::new(code, format!("there is no module {digest}: push it first")))
+    }
+
+    async fn describe(
+        &self,
+        digest: Digest,
+        tags: &[(TagName, Digest, u64)],
+        pipelines: &[(PipelineName, Application)],
+    ) -> Result<Module, NodeError> {
+        let info = self.library.info(digest).await.map_err(|error| load_error(&error))?;
+        let mut module = view::module(digest, info);
+        module.tags = tags.iter().filter(|(_, of, _)| *of == digest).map(|(name, ..)| name.clone()).collect();
+        let uses = |application: &Application| application.plan.modules().any(|used| used == digest);
+        module.used_by = pipelines
+            .iter()
+            .filter(|(_, application)| uses(application))
+            .map(|(name, _)| name.clone())
+            .collect();
+        Ok(module)
+    }
+
+    /// Who still needs a module: tags, plans, and the revisions of chains that can be executed again.
+    async fn needed_by(&self, digest: Digest) -> Result<Vec<String>, NodeError> {
+        let catalog = self.catalog()?;
+        let mut needed = Vec::new();
+        for (name, of, _) in catalog.tags().await? {
+            if of == digest {
+                needed.push(format!("tag {name}"));
+            }
+        }
+        for (name, application) in catalog.pipelines().await? {
+            if application.plan.modules().any(|module| module == digest) {
+                needed.push(format!("pipeline {name}"));
+            } else if let Some(number) = self.revision_with(&application, digest).await? {
+                needed.push(format!("revision {number} of pipeline {name}"));
+            }
+        }
+        Ok(needed)
+    }
+
+    async fn revision_with(
+        &self,
+        application: &Application,
+        digest: Digest,
+    ) -> Result<Option<u64>, NodeError> {
+        let (broker, plan) = (&self.connection()?.broker, &application.plan);
+        let subject = own_subject(&plan.pipeline, RecordKind::Revision);
+        let mut from = 1;
+        while let Some(entry) =
+            broker.next_on(&plan.sink.stream, &subject, from).await.map_err(|error| sink_error(&error))?
+        {
+            if let Ok(revision) = serde_json::from_slice::<Revision>(&entry.payload)
+                && revision.plan.modules().any(|module| module == digest)
+            {
+                return Ok(Some(revision.number));
+            }
+            from = entry.sequence + 1;
+        }
+        Ok(None)
+    }
+
+    async fn status_of(
+        &self,
+        name: PipelineName,
+        application: &Application,
+    ) -> Result<PipelineStatus, NodeError> {
+        let broker = &self.connection()?.broker;
+        let source = broker.stream_state(&application.plan.source.stream).await.ok().flatten();
+        let chain = FromChain::look(broker, &application.plan).await;
+        let observed = self.supervisor.observe(&name);
+        Ok(view::status(name, application, source, chain, observed))
+    }
+
+    /// Changes a pipeline's entry, and answers how it is doing.
+    async fn change(
+        &self,
+        name: PipelineName,
+        change: impl Fn(&mut Application) + Send,
+    ) -> Result<PipelineStatus, NodeError> {
+        self.catalog()?.change_pipeline(&name, change).await?;
+        let application = self.application(&name).await?;
+        self.status_of(name, &application).await
+    }
+}
+
+/// The port wants boxed futures; this keeps the box out of each call.
+fn reply<'a, T>(future: impl Future<Output = Result<T, NodeError>> + Send + 'a) -> Reply<'a, T> {
+    Box::pin(future)
+}
+
+impl Node for WeirNode {
+    fn upload_module(&self) -> Reply<'_, Box<dyn ModuleUpload>> {
+        reply(async {
+            self.connection()?;
+            let upload = Upload::begin(self.library.clone()).await?;
+            Ok(Box::new(upload) as Box<dyn ModuleUpload>)
+        })
+    }
+
+    fn modules(&self) -> Reply<'_, Vec<Module>> {
+        reply(async {
+            let listed = self.connection()?.modules.list().await;
+            let mut digests = listed.map_err(|error| load_error(&super::library::module_error(error)))?;
+            digests.sort();
+            let (tags, pipelines) = (self.catalog()?.tags().await?, self.catalog()?.pipelines().await?);
+            let mut modules = Vec::with_capacity(digests.len());
+            for (digest, _) in digests {
+                modules.push(self.describe(digest, &tags, &pipelines).await?);
+            }
+            Ok(modules)
+        })
+    }
+
+    fn module(&self, digest: Digest) -> Reply<'_, Module> {
+        reply(async move {
+            self.require_module(digest, Code::ModuleNotFound).await?;
+            let (tags, pipelines) = (self.catalog()?.tags().await?, self.catalog()?.pipelines().await?);
+            self.describe(digest, &tags, &pipelines).await
+        })
+    }
+
+    fn module_content(&self, digest: Digest) -> Reply<'_, Bytes> {
+        reply(async move {
+            self.require_module(digest, Code::ModuleNotFound).await?;
+            self.library.bytes(digest).await.map_err(|error| load_error(&error))
+        })
+    }
+
+    fn delete_module(&self, digest: Digest) -> Reply<'_, ()> {
+        reply(async move {
+            self.require_module(digest, Code::ModuleNotFound).await?;
+            let needed = self.needed_by(digest).await?;
+            if !needed.is_empty() {
+                let detail =
+                    format!("{digest} is still needed by {}: take those away first", needed.join(", "));
+                return Err(NodeError::new(Code::ModuleInUse, detail).with("needed_by", needed));
+            }
+            let deleted = self.connection()?.modules.delete(&digest).await;
+            deleted.map_err(|error| load_error(&super::library::module_error(error)))?;
+            self.library.forget(digest).await.map_err(|error| load_error(&error))
+        })
+    }
+
+    fn try_module(&self, digest: Digest, request: TryRequest) -> Reply<'_, TryResult> {
+        reply(self.trials.run(digest, request))
+    }
+
+    fn tags(&self) -> Reply<'_, Vec<Tag>> {
+        reply(async {
+            let tags = self.catalog()?.tags().await?;
+            Ok(tags.into_iter().map(|(name, digest, revision)| Tag { name, digest, revision }).collect())
+        })
+    }
+
+    fn tag(&self, name: TagName) -> Reply<'_, Tag> {
+        reply(async move {
+            let (digest, revision) = self.catalog()?.tag(&name).await?.ok_or_else(|| no_tag(&name))?;
+            Ok(Tag { name, digest, revision })
+        })
+    }
+
+    fn put_tag(&self, name: TagName, digest: Digest, conditions: Preconditions) -> Reply<'_, (Tag, Written)> {
+        reply(async move {
+            self.require_module(digest, Code::UnknownModule).await?;
+            let (revision, existed) = self.catalog()?.put_tag(&name, digest, &conditions).await?;
+            let written = if existed { Written::Existed } else { Written::Created };
+            Ok((Tag { name, digest, revision }, written))
+        })
+    }
+
+    fn delete_tag(&self, name: TagName, conditions: Preconditions) -> Reply<'_, ()> {
+        reply(async move { self.catalog()?.delete_tag(&name, &conditions).await })
+    }
+
+    fn apply_pipeline(
+        &self,
+        name: PipelineName,
+        file: PipelineFile,
+        conditions: Preconditions,
+    ) -> Reply<'_, ApplyResult> {
+        reply(async move { apply::apply(self.connection()?, &self.library, &name, &file, &conditions).await })
+    }
+
+    fn pipelines(&self) -> Reply<'_, Vec<PipelineStatus>> {
+        reply(async {
+            let mut all = Vec::new();
+            for (name, application) in self.catalog()?.pipelines().await? {
+                all.push(self.status_of(name, &application).await?);
+            }
+            Ok(all)
+        })
+    }
+
+    fn pipeline(&self, name: PipelineName) -> Reply<'_, PipelineDescription> {
+        reply(async move {
+            let application = self.application(&name).await?;
+            let status = self.status_of(name.clone(), &application).await?;
+            let plan_digest = application.plan.digest();
+            let Application { spec, plan, generation, applied, .. } = application;
+            Ok(PipelineDescription { name, spec, plan, plan_digest, generation, applied, status })
+        })
+    }
+
+    fn pipeline_status(&self, name: PipelineName) -> Reply<'_, PipelineStatus> {
+        reply(async move {
+            let application = self.application(&name).await?;
+            self.status_of(name, &application).await
+        })
+    }
+
+    fn pause_pipeline(&self, name: PipelineName) -> Reply<'_, PipelineStatus> {
+        reply(self.change(name, |application| application.paused = true))
+    }
+
+    fn resume_pipeline(&self, name: PipelineName) -> Reply<'_, PipelineStatus> {
+        reply(self.change(name, |application| {
+            application.paused = false;
+            application.attempt += 1;
+        }))
+    }
+
+    fn delete_pipeline(
+        &self,
+        name: PipelineName,
+        output: OutputStream,
+        conditions: Preconditions,
+    ) -> Reply<'_, ()> {
+        reply(async move {
+            let application = self.application(&name).await?;
+            conditions.check(Some(application.generation))?;
+            self.catalog()?.delete_pipeline(&name).await?;
+            if output == OutputStream::Delete {
+                let deleted = self.connection()?.broker.delete_stream(&application.plan.sink.stream).await;
+                deleted.map_err(|error| admin_error(&error))?;
+            }
+            Ok(())
+        })
+    }
+
+    fn dead_letters(&self, name: PipelineName, after: u64, limit: u32) -> Reply<'_, DeadLetters> {
+        reply(async move {
+            let plan = self.application(&name).await?.plan;
+            let broker = &self.connection()?.broker;
+            let subject = own_subject(&name, RecordKind::Dead);
+            let (mut dead_letters, mut from) = (Vec::new(), after + 1);
+            let next = loop {
+                let entry = broker.next_on(&plan.sink.stream, &subject, from).await;
+                let Some(entry) = entry.map_err(|error| sink_error(&error))? else { break None };
+                if dead_letters.len() >= limit as usize {
+                    break Some(from - 1);
+                }
+                from = entry.sequence + 1;
+                dead_letters.extend(view::dead_letter(&name, entry));
+            };
+            Ok(DeadLetters { dead_letters, next })
+        })
+    }
+
+    fn info(&self) -> Reply<'_, NodeInfo> {
+        reply(async {
+            let version = self.connecting.get().ok().map(|connection| connection.broker.server_version());
+            Ok(NodeInfo {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                api: "v1".to_owned(),
+                engine: self.library.engine().fingerprint().to_owned(),
+                name: self.identity.name.clone(),
+                workers: u32::try_from(self.identity.workers).unwrap_or(u32::MAX),
+                nats_server_name: None,
+                nats_server_version: version,
+                nats_url: self.identity.nats_url.clone(),
+                started: self.identity.started.clone(),
+            })
+        })
+    }
+
+    fn readiness(&self) -> Readiness {
+        let latch = |name: &str, open: bool, why: &str| LatchState {
+            name: name.to_owned(),
+            open,
+            detail: (!open).then(|| why.to_owned()),
+        };
+        Readiness::of(vec![
+            latch("broker", self.connecting.is_up(), "the NATS server cannot be reached"),
+            latch(
+                "pipelines",
+                self.supervisor.has_listed(),
+                "the pipelines are not read from the shared state yet",
+            ),
+        ])
+    }
+
+    fn metrics(&self) -> Reply<'_, String> {
+        reply(async {
+            self.supervisor.refresh_gauges();
+            let mut text = String::new();
+            let registry = self.registry.lock().expect("no code panics while it holds this lock");
+            prometheus_client::encoding::text::encode(&mut text, &registry).map_err(NodeError::internal)?;
+            Ok(text)
+        })
+    }
+}

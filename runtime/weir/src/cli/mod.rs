@@ -1,0 +1,211 @@
+//! The verbs: what can be typed, and which code each runs.
+//!
+//! Data goes to standard output, talk to standard error. Tables are for people and may change; `-o json` is
+//! the API's own JSON and does not.
+
+mod apply;
+mod completions;
+mod dead;
+pub(crate) mod exit;
+mod inspect;
+mod module_arg;
+mod modules;
+mod output;
+mod pipelines;
+mod push;
+mod tags;
+mod trial;
+
+use clap::{Args, Parser, Subcommand};
+use model::PipelineName;
+
+use crate::client::Client;
+use crate::config::{ClientConfig, ClientFlags, Environment, NodeFlags};
+use exit::{Ended, Exit};
+use output::Output;
+
+const EXAMPLES: &str = "\
+Examples:
+  weir up                                     start a node with its own NATS server
+  weir push mask.wasm --tag mask-pii:1.2      upload a module and name it
+  weir apply flights.toml                     put a pipeline in force
+  weir status flights                         see how it is doing
+
+Exit codes:
+   0  done                                    69  node or NATS server cannot be reached
+   1  failed                                  70  a bug in Weir
+   2  two things differ                       78  a setting or a file cannot be used
+  64  the command line makes no sense";
+
+const UP_HELP: &str = "\
+Where to find NATS is taken from the flags, then from the environment, then from the context of the
+`nats` command: the one that is named, or else the one that is selected. If none of them names a
+server, the node starts one of its own. A context that is merely selected counts only while nothing
+else names a server.
+
+SIGTERM and SIGINT drain the node: it stops reading, appends what is computed, and ends with code 0.
+A second one ends it at once.";
+
+/// Runs WebAssembly transforms on NATS streams, exactly once.
+#[derive(Parser)]
+#[command(name = "weir", version, after_help = EXAMPLES, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// Flags that may stand before the verb as well as after it.
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// The flags of every verb that talks to a node.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Remote {
+    #[command(flatten)]
+    client: ClientFlags,
+    /// What the answer looks like [default: table]
+    #[arg(short, long, value_name = "FORMAT", help_heading = "Node to talk to")]
+    output: Option<Output>,
+}
+
+/// What can be done.
+#[derive(Subcommand)]
+pub(crate) enum Verb {
+    /// Run a node
+    #[command(after_help = UP_HELP)]
+    Up(Box<NodeFlags>),
+    /// Upload modules; prints the digest of each
+    Push(push::PushArgs),
+    /// List the modules
+    Modules(Remote),
+    /// List tags, show one, set one or delete one
+    Tag(tags::TagArgs),
+    /// Show what a module is: a file, or one that the node has
+    Inspect(inspect::InspectArgs),
+    /// Run one event through a module, in the real sandbox
+    Try(trial::TryArgs),
+    /// Put a pipeline in force, as its file says
+    Apply(apply::ApplyArgs),
+    /// List the pipelines
+    Pipelines(Remote),
+    /// Show how a pipeline is doing, or all of them
+    Status(pipelines::StatusArgs),
+    /// Pause a pipeline
+    Pause(OnePipeline),
+    /// Let a paused pipeline go on
+    Resume(OnePipeline),
+    /// List the events that no step could process, and why
+    Dead(dead::DeadArgs),
+    /// Remove a pipeline, a module or a tag
+    Rm(RmArgs),
+    /// Check a pipeline file; no node is needed
+    Check(apply::CheckArgs),
+    /// Print the JSON Schema of the pipeline file
+    Schema,
+    /// Print the completions for a shell
+    Completions(completions::CompletionsArgs),
+}
+
+/// A verb on one pipeline.
+#[derive(Args)]
+pub(crate) struct OnePipeline {
+    /// The pipeline's name
+    #[arg(value_name = "PIPELINE")]
+    name: PipelineName,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+/// What to remove.
+#[derive(Args)]
+pub(crate) struct RmArgs {
+    #[command(subcommand)]
+    what: Rm,
+}
+
+/// What can be removed.
+#[derive(Subcommand)]
+enum Rm {
+    /// Remove a pipeline; its output stream stays unless --with-output
+    Pipeline(pipelines::RemoveArgs),
+    /// Remove a module that no plan, revision or tag needs
+    Module(modules::OneModule),
+    /// Remove a tag; its module stays
+    Tag(tags::OneTag),
+}
+
+/// Runs a verb other than `up`. `before` holds the flags that stood before it.
+pub(crate) fn run(verb: Verb, before: &Remote, environment: &dyn Environment) -> anyhow::Result<()> {
+    let connect = |remote: Remote| remote.or(before.clone()).connect(environment);
+    match verb {
+        Verb::Up(_) => anyhow::bail!("a node is run by the process itself"),
+        Verb::Push(args) => push::push(&connect(args.remote)?, &args.files, args.tag.as_ref()),
+        Verb::Modules(remote) => modules::list(&connect(remote)?),
+        Verb::Tag(args) => tags::run(&connect(args.remote.clone())?, &args),
+        Verb::Inspect(args) => {
+            let remote = args.remote.clone().or(before.clone());
+            inspect::inspect(&args, remote.output(), || remote.connect(environment))
+        }
+        Verb::Try(args) => trial::run(&connect(args.remote.clone())?, &args),
+        Verb::Apply(args) => apply::run(&connect(args.remote.clone())?, &args),
+        Verb::Pipelines(remote) => pipelines::list(&connect(remote)?),
+        Verb::Status(args) => pipelines::status(&connect(args.remote)?, args.name.as_ref()),
+        Verb::Pause(args) => pipelines::pause(&connect(args.remote)?, &args.name),
+        Verb::Resume(args) => pipelines::resume(&connect(args.remote)?, &args.name),
+        Verb::Dead(args) => dead::list(&connect(args.remote.clone())?, &args),
+        Verb::Rm(RmArgs { what: Rm::Pipeline(args) }) => {
+            pipelines::remove(&connect(args.remote.clone())?, &args)
+        }
+        Verb::Rm(RmArgs { what: Rm::Module(args) }) => modules::remove(&connect(args.remote)?, &args.module),
+        Verb::Rm(RmArgs { what: Rm::Tag(args) }) => tags::remove(&connect(args.remote)?, &args.name),
+        Verb::Check(args) => {
+            before.refuse_for("check")?;
+            apply::check(&args.files)
+        }
+        Verb::Schema => {
+            before.refuse_for("schema")?;
+            output::data(crate::spec::schema_text().trim_end())
+        }
+        Verb::Completions(args) => {
+            before.refuse_for("completions")?;
+            completions::print(&args)
+        }
+    }
+}
+
+/// A node to talk to, and how to show what it says.
+pub(crate) struct Session {
+    client: Client,
+    output: Output,
+}
+
+impl Remote {
+    /// Refuses these flags before a verb that talks to no node.
+    ///
+    /// # Errors
+    /// When there are any.
+    pub(crate) fn refuse_for(&self, verb: &str) -> Result<(), Ended> {
+        if self.client.is_empty() && self.output.is_none() {
+            return Ok(());
+        }
+        let message =
+            format!("`weir {verb}` talks to no node: leave out --node, --token-file, --ca-file and -o");
+        Err(Ended::new(Exit::Usage, message))
+    }
+
+    fn or(self, other: Self) -> Self {
+        Self { client: self.client.or(other.client), output: self.output.or(other.output) }
+    }
+
+    fn connect(&self, environment: &dyn Environment) -> anyhow::Result<Session> {
+        let client = Client::new(ClientConfig::new(&self.client, environment)?)?;
+        Ok(Session { client, output: self.output() })
+    }
+
+    fn output(&self) -> Output {
+        self.output.unwrap_or(Output::Table)
+    }
+}
+
+#[cfg(test)]
+mod tests;

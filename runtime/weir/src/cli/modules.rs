@@ -1,0 +1,66 @@
+//! `weir modules` and `weir rm module`.
+
+use api::dto::{Module, ModuleKind, ModuleList};
+use clap::Args;
+use comfy_table::Table;
+
+use super::module_arg::ModuleArg;
+use super::output::{self, Output};
+use super::{Remote, Session};
+
+/// A verb on one module.
+#[derive(Args)]
+pub(crate) struct OneModule {
+    /// Digest, the beginning of a digest, or tag
+    pub(crate) module: ModuleArg,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+}
+
+/// Lists the modules.
+pub(crate) fn list(session: &Session) -> anyhow::Result<()> {
+    let answer = session.client.get("/v1/modules")?;
+    let list: ModuleList = answer.read()?;
+    let names = || list.modules.iter().map(|module| module.digest.to_string()).collect();
+    let table = || {
+        let mut table = output::table(["DIGEST", "KIND", "SIZE", "TAGS", "USED BY"]);
+        for module in &list.modules {
+            let (tags, users) = (output::list(&module.tags), output::list(&module.used_by));
+            let size = output::bytes(module.size_bytes);
+            table.add_row(output::row([&module.digest.short(), &kind(module.kind), &size, &tags, &users]));
+        }
+        table
+    };
+    output::show(session.output, &answer, names, table)
+}
+
+/// Removes a module.
+pub(crate) fn remove(session: &Session, module: &ModuleArg) -> anyhow::Result<()> {
+    let digest = session.digest(module)?;
+    session.client.delete(&format!("/v1/modules/{digest}"))?;
+    if session.output == Output::Name {
+        return output::data(&digest.to_string());
+    }
+    output::talk(&format!("removed module {digest}"));
+    Ok(())
+}
+
+/// Everything about one module.
+pub(crate) fn sheet(module: &Module) -> Table {
+    output::sheet([
+        ("digest", module.digest.to_string()),
+        ("kind", kind(module.kind).to_owned()),
+        ("size", format!("{} ({} bytes)", output::bytes(module.size_bytes), module.size_bytes)),
+        ("imports", output::list(&module.imports)),
+        ("exports", output::list(&module.exports)),
+        ("tags", output::list(&module.tags)),
+        ("used by", output::list(&module.used_by)),
+    ])
+}
+
+fn kind(kind: ModuleKind) -> &'static str {
+    match kind {
+        ModuleKind::Component => "component",
+        ModuleKind::CoreModule => "core-module",
+    }
+}

@@ -1,0 +1,271 @@
+//! The command line as a process: what it asks a node, what it prints where, and how it ends.
+
+mod node;
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use node::{Node, problem};
+
+const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/// Runs a line. `NODE` in it stands for the node's address.
+fn weir(node: &str, line: &str) -> Output {
+    let words = line.split(' ').filter(|word| !word.is_empty());
+    command(node).args(words).output().expect("the program runs")
+}
+
+/// The program with an environment that holds nothing but the node's address.
+fn command(node: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+    command.env_clear().env("WEIR_NODE", node).env("HOME", "/nowhere").stdin(Stdio::null());
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("we write UTF-8")
+}
+
+fn module(tags: &str) -> String {
+    format!(
+        r#"{{"digest": "{DIGEST}", "kind": "core-module", "size_bytes": 2048, "imports": [], "exports": ["memory"],
+        "tags": {tags}, "used_by": ["flights"], "new_key": 1}}"#
+    )
+}
+
+fn tag(name: &str) -> String {
+    format!(r#"{{"name": "{name}", "digest": "{DIGEST}", "revision": 3}}"#)
+}
+
+const STATUS: &str = r#"{"name": "p", "state": "stopped", "plan": null, "generation": 2, "revision": 1,
+    "source": {"stream": "IN", "first_sequence": 1, "last_sequence": 90}, "sink": "OUT", "position": 80,
+    "records": 70, "lag": 10, "counts": {"events": 1, "messages": 2, "dead_letters": 3, "faults": 4,
+    "conflicts": 5}, "last_receipt": null, "error": {"code": "output-differs", "detail": "record 70 differs"},
+    "steps": []}"#;
+
+const PIPELINE: &str = "name = \"p\"\n[source]\nstream = \"IN\"\n[[steps]]\nmodule = \"mask\"\n\
+    [sink]\nstream = \"OUT\"\nsubject = \"out\"\n";
+
+fn write(directory: &Path, name: &str, content: &[u8]) -> String {
+    let path = directory.join(name);
+    std::fs::write(&path, content).expect("written");
+    path.display().to_string()
+}
+
+#[test]
+fn the_exit_code_says_how_it_went() {
+    let refused = problem(409, "module-in-use", "pipeline flights needs it");
+    let answers = [(format!("DELETE /v1/modules/{DIGEST}"), 409, refused)];
+    let answers: Vec<_> =
+        answers.iter().map(|(line, status, body)| (line.as_str(), *status, body.as_str())).collect();
+    let node = Node::answering(&answers);
+    let directory = tempfile::tempdir().expect("a directory");
+    let good = write(directory.path(), "good.toml", PIPELINE.as_bytes());
+    let bad = write(directory.path(), "bad.toml", PIPELINE.replace("[sink]", "[sync]").as_bytes());
+    for (line, code, says) in [
+        ("--help".to_owned(), 0, ""),
+        ("--version".to_owned(), 0, ""),
+        (format!("check {good}"), 0, ""),
+        (String::new(), 64, "Usage"),
+        ("stauts".to_owned(), 64, "status"),
+        ("--node x schema".to_owned(), 64, "talks to no node"),
+        (format!("rm module {DIGEST}"), 1, "pipeline flights needs it (module-in-use)"),
+        ("status none".to_owned(), 1, "there is no such thing (not-found)"),
+        (format!("check {good} {bad}"), 78, "bad.toml:6:2: sync: unknown key 'sync'"),
+        (format!("apply {bad}"), 78, "bad.toml:6:2"),
+        ("apply none.toml".to_owned(), 78, "cannot read none.toml"),
+        ("push none.wasm".to_owned(), 78, "none.wasm"),
+        ("modules --node localhost".to_owned(), 78, "--node: 'localhost' is not the address of a node"),
+        ("modules --node http://127.0.0.1:1".to_owned(), 69, "is `weir up` running?"),
+        ("up --listen 0.0.0.0:7676".to_owned(), 78, "--tokens-file"),
+        ("up --nats http://x".to_owned(), 78, "is not an address of NATS"),
+        ("-o json up".to_owned(), 64, "talks to no node"),
+    ] {
+        let output = weir(&node.url, &line);
+        let talk = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "weir {line}: {talk}");
+        assert!(talk.contains(says), "weir {line}: {talk}");
+        assert!(
+            code == 64 || talk.lines().count() <= 3,
+            "weir {line}: an error has at most three lines: {talk}"
+        );
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let mut child =
+        command("").arg("schema").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+}
+
+#[test]
+fn a_push_sends_the_bytes_under_their_digest() {
+    let (first, second) = (format!("PUT /v1/modules/{DIGEST}"), module("[]"));
+    for (status, says) in [(201, "empty.wasm pushed (0 B)"), (200, "was there already")] {
+        let node = Node::answering(&[(&first, status, &second), ("PUT /v1/tags/m:1", 201, &tag("m:1"))]);
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = write(directory.path(), "empty.wasm", b"");
+        let output = weir(&node.url, &format!("push {file} --tag m:1"));
+        assert_eq!(text(&output.stdout), format!("{DIGEST}\n"), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains(says), "{}", text(&output.stderr));
+        let asked = node.asked();
+        assert_eq!(asked.len(), 2);
+        assert_eq!(asked[0].headers["content-type"], "application/wasm");
+        assert_eq!(text(&asked[1].body), format!("{{\"digest\":\"{DIGEST}\"}}"));
+    }
+}
+
+#[test]
+fn a_large_file_arrives_whole() {
+    let bytes: Vec<u8> = (0..3_000_000u32).map(|n| (n % 251) as u8).collect();
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = write(directory.path(), "m.wasm", &bytes);
+    let node = Node::answering(&[]);
+    weir(&node.url, &format!("push {file}"));
+    let asked = node.asked();
+    assert_eq!(asked.len(), 1);
+    assert!(asked[0].body == bytes, "the body is the file");
+    assert!(asked[0].line.starts_with("PUT /v1/modules/sha256:"));
+}
+
+#[test]
+fn an_answer_is_a_table_json_or_names() {
+    let list = format!(r#"{{"modules": [{}]}}"#, module(r#"["m:1", "m"]"#));
+    let node = Node::answering(&[("GET /v1/modules", 200, &list)]);
+    let short = &DIGEST[..19];
+    let table = format!(
+        "DIGEST               KIND         SIZE     TAGS    USED BY\n{short}  core-module  2.0 KiB  m:1, m  flights\n"
+    );
+    for (line, expected) in [
+        ("modules", table),
+        ("modules -o json", format!("{list}\n")),
+        ("-o name modules", format!("{DIGEST}\n")),
+    ] {
+        let output = weir(&node.url, line);
+        assert_eq!(text(&output.stdout), expected, "{line}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn a_module_is_found_by_tag_or_by_the_beginning_of_its_digest() {
+    let list = format!(r#"{{"modules": [{}]}}"#, module("[]"));
+    let one = format!("GET /v1/modules/{DIGEST}");
+    let node = Node::answering(&[
+        ("GET /v1/modules", 200, &list),
+        ("GET /v1/tags/m:1", 200, &tag("m:1")),
+        (&one, 200, &module("[]")),
+    ]);
+    for name in [DIGEST, &DIGEST[..19], "m:1"] {
+        let output = weir(&node.url, &format!("inspect {name}"));
+        assert!(text(&output.stdout).contains(DIGEST), "{name}: {}", text(&output.stderr));
+    }
+    let output = weir(&node.url, "inspect sha256:ffffff");
+    assert!(text(&output.stderr).contains("no module begins with sha256:ffffff"));
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_pipeline_file_is_sent_as_it_is() {
+    let result = format!(r#"{{"name": "p", "plan": "{DIGEST}", "generation": 4, "outcome": "changed"}}"#);
+    let node = Node::answering(&[("PUT /v1/pipelines/p", 200, &result)]);
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = write(directory.path(), "p.toml", PIPELINE.as_bytes());
+    let output = weir(&node.url, &format!("apply {file}"));
+    assert!(text(&output.stdout).contains("changed"), "{}", text(&output.stderr));
+    let asked = node.asked();
+    assert_eq!(text(&asked[0].body), PIPELINE);
+    assert_eq!(asked[0].headers["content-type"], "application/toml");
+}
+
+#[test]
+fn a_dry_run_says_whether_anything_would_change() {
+    let plan = |digest: &str, block: u32| {
+        format!(
+            r#"{{"version":1,"pipeline":"p","source":{{"stream":"IN","subjects":[]}},"steps":[{{"name":"mask","module":"{digest}","config":null,"limits":{{"memory_bytes":67108864,"fuel_per_event":200000000,"messages_per_event":1000,"bytes_per_event":8388608,"log_bytes_per_event":4096,"deadline_ms":10000}}}}],"sink":{{"stream":"OUT","subject":"out","allow":[],"record_bytes":1000}},"block":{block},"on_guest_fault":"dead_letter"}}"#
+        )
+    };
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = write(directory.path(), "p.toml", PIPELINE.as_bytes());
+    let other = DIGEST.replace("e3b0", "0000");
+    for (plan, code, says) in
+        [(plan(DIGEST, 256), 0, "is as the file says"), (plan(&other, 1), 2, "would change: steps, block")]
+    {
+        let digest = model::Digest::of(plan.as_bytes());
+        let description = format!(
+            r#"{{"name": "p", "spec": "", "plan": {plan}, "plan_digest": "{digest}", "generation": 1,
+            "applied": "2026-01-01T00:00:00Z", "status": {STATUS}}}"#
+        );
+        let node = Node::answering(&[
+            ("GET /v1/pipelines/p", 200, &description),
+            ("GET /v1/tags/mask", 200, &tag("mask")),
+        ]);
+        let output = weir(&node.url, &format!("apply --dry-run {file}"));
+        let all = text(&output.stdout) + &text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{all}");
+        assert!(all.contains(says), "{all}");
+        assert!(node.asked().iter().all(|asked| asked.line.starts_with("GET ")), "nothing is changed");
+    }
+    let output = weir(&Node::answering(&[]).url, &format!("apply --dry-run {file}"));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("it would be created"));
+}
+
+#[test]
+fn the_token_is_shown_to_the_node_and_to_nobody_else() {
+    let node = Node::answering(&[("GET /v1/pipelines/p/status", 200, STATUS)]);
+    let output =
+        command(&node.url).env("WEIR_TOKEN", "s3cret").args(["status", "p"]).output().expect("it runs");
+    assert_eq!(node.asked()[0].headers["authorization"], "Bearer s3cret");
+    let all = text(&output.stdout) + &text(&output.stderr);
+    assert!(!all.contains("s3cret"));
+    assert!(all.contains("record 70 differs (output-differs)"), "{all}");
+}
+
+#[test]
+fn a_try_that_fails_is_told_and_has_its_code() {
+    let try_line = format!("POST /v1/modules/{DIGEST}/try");
+    let result = |outcome: &str| {
+        format!(
+            r#"{{"module": "{DIGEST}", "outcome": {outcome}, "logs": ["hello\u001b[31m"], "fuel_used": 9,
+            "memory_bytes": 65536, "time_us": 3, "engine": "wasmtime"}}"#
+        )
+    };
+    let sent = r#"{"kind": "messages", "messages": [{"subject": "a.b", "payload": {"text": "grass"}, "headers":
+        [{"name": "X", "value": "1"}]}]}"#;
+    let fault = r#"{"kind": "fault", "code": "trap", "reason": "unreachable"}"#;
+    for (outcome, code, out, talk) in
+        [(sent, 0, "a.b\nX: 1\n\ngrass\n", "9 fuel, 64.0 KiB memory"), (fault, 1, "", "trap: unreachable")]
+    {
+        let node = Node::answering(&[(&try_line, 200, &result(outcome))]);
+        let output =
+            weir(&node.url, &format!("try {DIGEST} --payload hay --header X:1 --config {{\"a\":1}}"));
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert_eq!(text(&output.stdout).trim_end(), out.trim_end());
+        assert!(said.contains(talk) && !said.contains('\u{1b}'), "{said}");
+        let body: serde_json::Value = serde_json::from_slice(&node.asked()[0].body).expect("JSON");
+        assert_eq!(body["payload"], serde_json::json!({"text": "hay"}));
+        assert_eq!(body["config"], serde_json::json!({"a": 1}));
+    }
+}
+
+#[test]
+fn who_is_no_node_is_told_apart() {
+    let node = Node::answering(&[("GET /v1/modules", 200, "<html>"), ("GET /v1/tags", 502, "Bad Gateway")]);
+    for line in ["modules", "tag"] {
+        let output = weir(&node.url, line);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output.stderr).contains("does not answer as a node of Weir does"), "{line}");
+    }
+}
+
+#[test]
+fn shells_get_their_completions() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = weir("", &format!("completions {shell}"));
+        assert!(text(&output.stdout).contains("weir"), "{shell}");
+    }
+}

@@ -1,0 +1,17 @@
+//! Whole-system tests: the real binary, a real nats-server, modules built from source. One file for each
+//! topic.
+
+mod answers;
+mod bad_input;
+mod chaos;
+mod determinism;
+mod footprint;
+mod hostile;
+mod pipeline;
+mod resilience;
+mod security;
+mod shutdown;
+mod source;
+mod tags;
+mod upload;
+mod world;
