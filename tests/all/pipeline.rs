@@ -1,7 +1,7 @@
 //! Pipelines from event to record: what comes out, in which place, with which headers; swapped, paused,
 //! deleted.
 
-use model::record::{DEAD_REASON_HEADER, EXPECTED_HEADER, PLAN_HEADER, SOURCE_HEADER};
+use model::record::{DEAD_REASON_HEADER, EXPECTED_HEADER, ID_HEADER, PLAN_HEADER, SOURCE_HEADER};
 use model::{RecordKind, Revision};
 use serde_json::json;
 use weir_tests::stream::{self, Placed};
@@ -104,7 +104,9 @@ fn records_say_where_they_come_from_and_what_made_them() {
     for pair in expected {
         assert!(headers.contains(&pair), "{pair:?} is not in {headers:?}");
     }
-    assert_eq!(headers.len(), expected.len(), "reserved headers are not passed on: {headers:?}");
+    // The record's own id is there beside them, and not the event's.
+    assert!(headers.iter().any(|(name, value)| *name == ID_HEADER && value.ends_with("/2")), "{headers:?}");
+    assert_eq!(headers.len(), expected.len() + 1, "reserved headers are not passed on: {headers:?}");
 }
 
 #[test]

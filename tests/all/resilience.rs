@@ -66,6 +66,7 @@ fn records_that_the_server_lost_come_back_identical() {
     let aside = world.node.folder().join("OUT");
     copy(&world.nats.stream_data("OUT"), &aside);
     world.nats.restart();
+    world.node.wait_ready();
     world.client = world.nats.client();
     let last = world.put(&["b"; 100]);
     world.settle("p", last);

@@ -89,7 +89,7 @@ fn what_is_no_module_is_refused_by_name() {
         ("text", b"hello".to_vec(), ""),
         ("truncated", whole[..whole.len() / 2].to_vec(), ""),
         ("a component of another world", wat("(component)"), "process"),
-        ("a core module of another kind", wat("(module)"), "weir_"),
+        ("a core module of another kind", wat("(module)"), "memory"),
         ("half a core module", wat(&format!("(module {exports})")), "weir_process"),
         (
             "an unknown import",

@@ -10,6 +10,8 @@ const TOP_LEVEL: &[&str] = &[
     "Cargo.lock",
     "README.md",
     "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
     "LICENSE",
     "Makefile",
     "runtime",

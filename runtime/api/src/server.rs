@@ -85,7 +85,7 @@ pub enum ListenError {
     },
     /// Without TLS anybody on the way could read the tokens.
     #[error(
-        "the API does not listen on {address} without TLS: give --tls-cert and --tls-key, or --insecure-http \
+        "the API does not listen on {address} without TLS: give --tls-certificate and --tls-private-key, or --insecure-http \
          behind somebody else's TLS"
     )]
     NoTls {

@@ -271,8 +271,8 @@ impl Broker {
         // From now on it is known as this pipeline's.
         let mut config = found.config;
         config["description"] = description.into();
-        if let Some(window) = wanted.get("duplicate_window") {
-            config["duplicate_window"] = window.clone();
+        if let (Value::Object(config), Value::Object(wanted)) = (&mut config, wanted) {
+            config.extend(wanted);
         }
         self.configure(stream, needed, "UPDATE", config).await
     }

@@ -398,7 +398,7 @@ fn compare(sequence: u64, found: &Record, computed: &Record) -> Result<(), StopR
         format!(
             "record {sequence} of the output stream, at position {}, is not what its source event gives: {what}; \
              the source event, a module, the engine or the record was altered: see which, and restore it, or \
-             apply the pipeline with a new output stream",
+             apply the pipeline under a new name with a new output stream",
             found.position
         ),
     ))

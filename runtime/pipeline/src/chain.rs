@@ -91,7 +91,7 @@ fn parse(pipeline: &PipelineName, entry: Stored) -> Result<Record, StopReason> {
             format!(
                 "the output stream's entry {sequence} under subject '{subject}' is not a record of pipeline \
                  '{pipeline}': {why}; a pipeline needs its output stream to itself: remove what else writes \
-                 there, and apply the pipeline with a new output stream"
+                 there, and apply the pipeline under a new name with a new output stream"
             ),
         )
     })
@@ -182,7 +182,7 @@ fn altered(sequence: u64, why: &str) -> StopReason {
         "record-differs",
         format!(
             "record {sequence} of the output stream is not what Weir wrote: {why}; restore the stream from a \
-             copy, or apply the pipeline with a new output stream"
+             copy, or apply the pipeline under a new name with a new output stream"
         ),
     )
 }
@@ -192,7 +192,7 @@ fn expired(sequence: u64) -> StopReason {
         "chain-truncated",
         format!(
             "record {sequence} of the output stream is needed to go on and is gone: remove limits that let \
-             records expire from the stream, and restore it from a copy or apply the pipeline with a new \
+             records expire from the stream, and restore it from a copy or apply the pipeline under a new name with a new \
              output stream"
         ),
     )

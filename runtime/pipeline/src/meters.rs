@@ -24,6 +24,9 @@ type Gauges = Family<Labels, Gauge<u64, AtomicU64>>;
 const LATENCY_BUCKETS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0];
 
+const KINDS: [RecordKind; 4] =
+    [RecordKind::Message, RecordKind::Dead, RecordKind::Receipt, RecordKind::Revision];
+
 /// The meters of all pipelines of a node.
 #[derive(Clone)]
 pub struct Meters {
@@ -87,8 +90,7 @@ impl Meters {
     pub fn pipeline(&self, name: &PipelineName) -> PipelineMeters {
         let labels = vec![("pipeline", name.to_string())];
         let count = |family: &Counters| family.get_or_create_owned(&labels);
-        let kinds = [RecordKind::Message, RecordKind::Dead, RecordKind::Receipt, RecordKind::Revision];
-        let records = kinds.map(|kind| {
+        let records = KINDS.map(|kind| {
             let labels = vec![("pipeline", name.to_string()), ("kind", kind.as_str().to_owned())];
             (kind, self.records.get_or_create_owned(&labels))
         });
@@ -107,7 +109,7 @@ impl Meters {
         }
     }
 
-    /// Forgets a pipeline that is no more.
+    /// Forgets a pipeline that is no more, but for what was counted by its modules.
     pub fn forget(&self, name: &PipelineName) {
         let labels = vec![("pipeline", name.to_string())];
         for family in [&self.events, &self.conflicts, &self.host_faults, &self.restarts] {
@@ -115,6 +117,9 @@ impl Meters {
         }
         for family in [&self.lag, &self.position, &self.up] {
             family.remove(&labels);
+        }
+        for kind in KINDS {
+            self.records.remove(&vec![("pipeline", name.to_string()), ("kind", kind.as_str().to_owned())]);
         }
         self.latency.remove(&labels);
     }

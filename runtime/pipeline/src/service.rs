@@ -17,7 +17,7 @@ use crate::chain::{self, Chain};
 use crate::cutter::Cutter;
 use crate::meters::PipelineMeters;
 use crate::ports::{
-    AppendError, Appender, Ask, EventReader, Loader, OpenError, PortError, Sink, Source, StopReason,
+    AppendError, Appender, Ask, EventReader, Hint, Loader, OpenError, PortError, Sink, Source, StopReason,
 };
 use crate::run::{ReadEnd, Reading, Swap};
 use crate::status::{State, StatusCell};
@@ -26,8 +26,9 @@ use crate::workers::Workers;
 
 /// How long the server may take to answer for a revision that is appended by itself.
 const REVISION_DEADLINE: Duration = Duration::from_secs(5);
-/// How often a hint is kept while events come and go.
-const HINT_INTERVAL: Duration = Duration::from_secs(5);
+/// How often a pipeline that has nothing to do looks whether its chain still ends where it left it, and keeps a
+/// hint.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What a person wants of a pipeline.
 #[derive(Debug, Clone, PartialEq)]
@@ -237,6 +238,14 @@ impl<S: Source, K: Sink, L: Loader> Pipeline<S, K, L> {
         }
     }
 
+    /// Whether the chain no longer ends where this node left it: the server lost records, or somebody else wrote.
+    async fn has_moved(&self, settled: Option<Hint>) -> bool {
+        let Some(settled) = settled else { return false };
+        let Ok(tail) = self.world.sink.tail().await else { return false };
+        // Meanwhile this node may have gone on itself.
+        tail.last_sequence != settled.record && self.status.settled() == Some(settled)
+    }
+
     /// Keeps where chain and source stand, if nothing is under way.
     async fn keep_hint(&self) {
         let Some(hint) = self.status.settled() else { return };
@@ -288,7 +297,11 @@ impl<S: Source, K: Sink, L: Loader> Pipeline<S, K, L> {
         };
         let silence = || PortError::Unavailable("the server did not answer for a revision".into());
         match tokio::time::timeout(REVISION_DEADLINE, appended).await.map_err(|_| silence())? {
-            Ok(_) | Err(AppendError::Conflict) => Ok(()),
+            Ok(_) => {
+                self.meters.appended(&record);
+                Ok(())
+            }
+            Err(AppendError::Conflict) => Ok(()),
             Err(AppendError::Port(error)) => Err(error),
         }
     }
@@ -308,7 +321,8 @@ impl<S: Source, K: Sink, L: Loader> Pipeline<S, K, L> {
         let detail = format!(
             "the source stream {stream} ends at sequence {last}, before the chain's position {position}: it was \
              made anew or put back to an older copy, and new events would get sequences that are already worked \
-             through; restore the source, or apply the pipeline with a new output stream"
+             through; restore the source, or apply the pipeline under a \
+             new name with a new output stream"
         );
         Err(StopReason::new("source-rewound", detail).into())
     }
@@ -442,13 +456,16 @@ impl Tasks {
         let mut read = Ok(ReadEnd::Stopped);
         let following = pipeline.follow(desired, self.in_force, self.swaps);
         tokio::pin!(following);
-        let mut hints = tokio::time::interval(HINT_INTERVAL);
+        let mut looks = tokio::time::interval(LOOK_INTERVAL);
         let mut kept = None;
         loop {
             let ended = tokio::select! {
                 ended = self.set.join_next() => ended,
-                _ = hints.tick() => {
+                _ = looks.tick() => {
                     let settled = pipeline.status.settled();
+                    if pipeline.has_moved(settled).await {
+                        return Ok(End::Again);
+                    }
                     if settled != kept {
                         pipeline.keep_hint().await;
                         kept = settled;

@@ -18,8 +18,6 @@ pub struct NodeInfo {
     pub name: String,
     /// How many worker threads run transforms.
     pub workers: u32,
-    /// The NATS server, as it calls itself; none while the node is not connected.
-    pub nats_server_name: Option<String>,
     /// The version of the NATS server; none while the node is not connected.
     pub nats_server_version: Option<String>,
     /// Where the NATS server is, without credentials.

@@ -271,7 +271,6 @@ impl Node for Shared {
             engine: "fake".into(),
             name: "node".into(),
             workers: 1,
-            nats_server_name: None,
             nats_server_version: None,
             nats_url: "nats://localhost".into(),
             started: "2026-01-01T00:00:00Z".into(),

@@ -47,6 +47,8 @@ pub(crate) async fn apply(
     let (digest, revision) = (plan.digest(), current.as_ref().map(|(_, revision)| *revision));
     let current = current.map(|(application, _)| application);
     if let Some(current) = current.as_ref().filter(|current| current.plan == plan) {
+        // The stream may have been lost meanwhile, and then this makes it again.
+        applying.ensure_output(&plan).await?;
         let (generation, outcome) = (current.generation, ApplyOutcome::Unchanged);
         return Ok(ApplyResult { name: name.clone(), plan: digest, generation, outcome });
     }
@@ -56,9 +58,7 @@ pub(crate) async fn apply(
         Some(current) => current.start_sequence,
         None => applying.start_sequence(&stream, &source).await?,
     };
-    let patterns = plan.sink.patterns();
-    let made = connection.broker.ensure_output_stream(name, &plan.sink.stream, &patterns).await;
-    made.map_err(|error| admin_error(&error))?;
+    applying.ensure_output(&plan).await?;
     let generation = applying.next_generation(&plan, current.as_ref()).await?;
     let outcome = if current.is_some() { ApplyOutcome::Changed } else { ApplyOutcome::Created };
     let application = Application {
@@ -102,10 +102,11 @@ impl Applying<'_> {
             );
             NodeError::new(Code::SourceNotFound, detail).with("key", "source.stream")
         })?;
-        if state.retention == Retention::WorkQueue {
+        if state.retention != Retention::Limits {
             let detail = format!(
-                "the stream '{stream}' is a work queue, whose events are gone once read and cannot be executed again: \
-                 use a stream with limits retention that sources it"
+                "the stream '{stream}' has {} retention, which deletes events once they are read, so that they could \
+                 not be executed again: use a stream with limits retention that sources it",
+                state.retention
             );
             return Err(NodeError::new(Code::SourceNotFound, detail).with("key", "source.stream"));
         }
@@ -214,6 +215,12 @@ impl Applying<'_> {
             }
         }
         Ok(())
+    }
+
+    async fn ensure_output(&self, plan: &Plan) -> Result<(), NodeError> {
+        let (broker, patterns) = (&self.connection.broker, plan.sink.patterns());
+        let made = broker.ensure_output_stream(&plan.pipeline, &plan.sink.stream, &patterns).await;
+        made.map_err(|error| admin_error(&error))
     }
 
     /// Whether every module is there and runs here, so that the plan can take over at once.

@@ -112,7 +112,10 @@ impl Library {
             return Ok(info.clone());
         }
         let bytes = self.bytes(digest).await?;
-        let info = self.engine.inspect(&bytes).map_err(LoadError::Refused)?;
+        let engine = self.engine.clone();
+        let inspected = tokio::task::spawn_blocking(move || engine.inspect(&bytes)).await;
+        let inspected = inspected.map_err(|error| LoadError::Unavailable(error.to_string()))?;
+        let info = inspected.map_err(LoadError::Refused)?;
         lock(&self.infos).insert(digest, info.clone());
         Ok(info)
     }

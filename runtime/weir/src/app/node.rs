@@ -16,7 +16,7 @@ use model::record::own_subject;
 use model::{Digest, PipelineName, RecordKind, Revision, TagName};
 use prometheus_client::registry::Registry;
 
-use super::apply;
+use super::apply::{self, landing_stream};
 use super::catalog::{Application, Catalog, no_pipeline, no_tag};
 use super::connection::{Connecting, Connection};
 use super::errors::{admin_error, load_error, not_connected, sink_error};
@@ -305,8 +305,12 @@ impl Node for WeirNode {
             conditions.check(Some(application.generation))?;
             self.catalog()?.delete_pipeline(&name).await?;
             if output == OutputStream::Delete {
-                let deleted = self.connection()?.broker.delete_stream(&application.plan.sink.stream).await;
-                deleted.map_err(|error| admin_error(&error))?;
+                let plan = &application.plan;
+                let landing = Some(&plan.source.stream).filter(|stream| **stream == landing_stream(&name));
+                for stream in [Some(&plan.sink.stream), landing].into_iter().flatten() {
+                    let deleted = self.connection()?.broker.delete_stream(stream).await;
+                    deleted.map_err(|error| admin_error(&error))?;
+                }
             }
             Ok(())
         })
@@ -340,7 +344,6 @@ impl Node for WeirNode {
                 engine: self.library.engine().fingerprint().to_owned(),
                 name: self.identity.name.clone(),
                 workers: u32::try_from(self.identity.workers).unwrap_or(u32::MAX),
-                nats_server_name: None,
                 nats_server_version: version,
                 nats_url: self.identity.nats_url.clone(),
                 started: self.identity.started.clone(),

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use anyhow::Context as _;
 use broker::Change;
 use model::PipelineName;
 use pipeline::meters::PipelineMeters;
@@ -97,8 +98,9 @@ impl Supervisor {
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
-                // What has ended is joined as it ends, so that the set holds only what runs.
-                Some(_) = services.join_next() => {}
+                // What has ended is joined as it ends. One that panicked is a bug of ours: the node ends, and what
+                // starts it again starts all pipelines from where their chains stand.
+                Some(ended) = services.join_next() => ended.context("a pipeline's task panicked")?,
                 change = watch.next() => match change? {
                     Change::InitialEnd => { self.listed.send_replace(true); }
                     Change::Entry { key, value, .. } => {

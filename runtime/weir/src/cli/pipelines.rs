@@ -84,9 +84,9 @@ fn order(session: &Session, name: &PipelineName, what: &str) -> anyhow::Result<(
 }
 
 fn described(node: &NodeInfo) -> String {
-    let server = match (&node.nats_server_name, &node.nats_server_version) {
-        (Some(name), Some(version)) => format!("nats-server {version} ({name})"),
-        _ => "not connected to NATS".to_owned(),
+    let server = match &node.nats_server_version {
+        Some(version) => format!("nats-server {version}"),
+        None => "not connected to NATS".to_owned(),
     };
     let (version, name, engine) = (&node.version, &node.name, &node.engine);
     format!("node {name}: weir {version}, {} workers, {engine}, {server} at {}", node.workers, node.nats_url)

@@ -20,7 +20,7 @@ const CONFIG_BYTES_MAX: u64 = 1 << 20;
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  weir try mask-pii:1.2 --payload '{\"name\": \"Ada\"}' --config '{\"fields\": [\"name\"]}'
+  weir try mask-pii:1.2 --payload '{\"name\": \"Ada\"}' --config '{\"rules\": [{\"field\": \"$.name\", \"action\": \"redact\"}]}'
   weir try json-select:1.0 --file event.json --config select.toml --subject flights.ua
 
 It ends with code 1 where the module refuses the event or fails.")]

@@ -148,6 +148,12 @@ fn nats_source(
     environment: &dyn Environment,
     data_dir: &Path,
 ) -> Result<NatsSource, ConfigError> {
+    if let Some(listen) = flags.nats_listen.filter(|listen| !listen.ip().to_canonical().is_loopback()) {
+        return Err(ConfigError::Exposed(format!(
+            "--nats-listen {listen} is open to the network, and the embedded server asks nobody who they are: listen \
+             on 127.0.0.1, or run a nats-server of your own and name it with --nats"
+        )));
+    }
     let wants_embedded = flags.nats_server.is_some() || flags.nats_listen.is_some();
     if !wants_embedded && let Some(external) = flags.nats.resolve(environment)? {
         return Ok(NatsSource::External(external));
