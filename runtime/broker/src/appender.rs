@@ -120,8 +120,8 @@ impl Broker {
 }
 
 impl Appender {
-    /// Hands a record to the connection, to be stored at its place alone. Waits while the connection has enough
-    /// to do, never for the server's answer.
+    /// Hands a record to the connection, to be stored at its place alone. Waits while the connection has
+    /// enough to do, never for the server's answer.
     ///
     /// # Errors
     /// [`AppendError::TooLarge`] and [`AppendError::Unavailable`], as far as that is known at once.
@@ -172,7 +172,8 @@ impl Appender {
                 message = self.answers.next() => message,
                 () = self.link.lost_since(self.losses) => return Err(self.lost()),
                 text = self.link.refused(self.refusals, "") => {
-                    return Err(AppendError::Refused { stream: self.stream.clone(), reason: text.to_string() });
+                    let (stream, reason) = (self.stream.clone(), text.to_string());
+                    return Err(AppendError::Refused { stream, reason });
                 }
                 () = tokio::time::sleep_until(deadline), if self.awaited > 0 => {
                     let reason = format!("no answer within {} s", PATIENCE.as_secs());

@@ -119,7 +119,9 @@ impl Flow {
             let message = tokio::select! {
                 biased;
                 message = self.subscriber.next() => message,
-                () = self.link.lost_since(self.losses) => return Err(Broken("the connection was lost".into())),
+                () = self.link.lost_since(self.losses) => {
+                    return Err(Broken("the connection was lost".into()));
+                }
                 () = tokio::time::sleep_until(silent_since + SILENCE) => {
                     return Err(Broken("the server's heartbeats stay away".into()));
                 }

@@ -57,7 +57,10 @@ pub enum ReadError {
         first_available: u64,
     },
     /// The stream ends before the sequence to go on from.
-    #[error("the stream {stream} ends at sequence {last}, but was read up to {}: it was put back or made anew", wanted - 1)]
+    #[error(
+        "the stream {stream} ends at sequence {last}, but was read up to {}: it was put back or made anew",
+        wanted - 1
+    )]
     SourceRewound {
         /// The stream.
         stream: StreamName,

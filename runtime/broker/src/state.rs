@@ -1,5 +1,5 @@
-//! The state that nodes share: keys and values in the KV bucket `weir`, in the layout of NATS' own KV, so that
-//! `nats kv` shows it.
+//! The state that nodes share: keys and values in the KV bucket `weir`, in the layout of NATS' own KV, so
+//! that `nats kv` shows it.
 //!
 //! Reads come from the leader: a value that was put is seen by the next get. What stands under a key is left
 //! to the caller; so is the choice of keys, within the grammar of NATS (ADR-8).

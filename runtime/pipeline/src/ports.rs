@@ -156,8 +156,8 @@ pub enum Ask {
 
 /// A way to append to a sink. What is given to it is sent in order, or not at all.
 pub trait Appender: Send + 'static {
-    /// Sends `record`, to be accepted only at its place: as the entry of that sequence, and after the entry of
-    /// that id. Does not wait for the answer.
+    /// Sends `record`, to be accepted only at its place: as the entry of that sequence, and after the entry
+    /// of that id. Does not wait for the answer.
     ///
     /// # Errors
     /// As [`answer`](Self::answer).

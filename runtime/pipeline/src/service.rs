@@ -26,8 +26,8 @@ use crate::workers::Workers;
 
 /// How long the server may take to answer for a revision that is appended by itself.
 const REVISION_DEADLINE: Duration = Duration::from_secs(5);
-/// How often a pipeline that has nothing to do looks whether its chain still ends where it left it, and keeps a
-/// hint.
+/// How often a pipeline that has nothing to do looks whether its chain still ends where it left it, and keeps
+/// a hint.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What a person wants of a pipeline.
@@ -206,8 +206,8 @@ impl<S: Source, K: Sink, L: Loader> Pipeline<S, K, L> {
         Ok(Some((chain, reader)))
     }
 
-    /// Begins a new unit at `from_sequence`, of the plan in force: a revision like any other, but that the unit
-    /// before it has no receipt, since its events can no longer be read.
+    /// Begins a new unit at `from_sequence`, of the plan in force: a revision like any other, but that the
+    /// unit before it has no receipt, since its events can no longer be read.
     async fn begin_unit(&self, chain: &Chain, from_sequence: u64) -> Result<(), PortError> {
         let revision = Revision {
             number: chain.revision.number + 1,
@@ -238,7 +238,8 @@ impl<S: Source, K: Sink, L: Loader> Pipeline<S, K, L> {
         }
     }
 
-    /// Whether the chain no longer ends where this node left it: the server lost records, or somebody else wrote.
+    /// Whether the chain no longer ends where this node left it: the server lost records, or somebody else
+    /// wrote.
     async fn has_moved(&self, settled: Option<Hint>) -> bool {
         let Some(settled) = settled else { return false };
         let Ok(tail) = self.world.sink.tail().await else { return false };

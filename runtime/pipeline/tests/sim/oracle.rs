@@ -33,7 +33,8 @@ pub fn check(events: &[Event], chain: &[Record]) {
             .filter(|e| e.sequence >= revision.from_sequence && until.is_none_or(|until| e.sequence < until))
             .collect();
         let closes = revisions.get(number + 1).and_then(|(_, next)| next.closes.clone());
-        // A revision without a receipt in it follows one: an event of a later block had closed the unit already.
+        // A revision without a receipt in it follows one: an event of a later block had closed the unit
+        // already.
         let cut = until.is_some() && closes.is_some();
         let closed = until.is_some() && closes.is_none();
         let cut_off = governed_records(revision, &governed, [cut, closed], &mut link, &mut expected);
@@ -47,8 +48,8 @@ pub fn check(events: &[Event], chain: &[Record]) {
     assert_eq!(expected.len(), chain.len(), "nothing more, nothing less");
 }
 
-/// The records of the events that one revision governs, whose last unit is cut off by the next revision, or closed
-/// before it, or open. Gives the receipt of a unit that was cut off.
+/// The records of the events that one revision governs, whose last unit is cut off by the next revision, or
+/// closed before it, or open. Gives the receipt of a unit that was cut off.
 fn governed_records(
     revision: &Revision,
     events: &[&Event],

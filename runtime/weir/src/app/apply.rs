@@ -23,8 +23,8 @@ const RECORD_BYTES_MIN: usize = 4 << 10;
 /// Applies `file` as the pipeline `name`.
 ///
 /// # Errors
-/// What is wrong, as the API says it; nothing is changed then, but for a landing or output stream that may have
-/// been made.
+/// What is wrong, as the API says it; nothing is changed then, but for a landing or output stream that may
+/// have been made.
 pub(crate) async fn apply(
     connection: &Connection,
     library: &Library,
@@ -263,7 +263,8 @@ impl Applying<'_> {
         Ok(sequence)
     }
 
-    /// One more than any generation there was. A chain that is older than the pipeline's entry is gone on with.
+    /// One more than any generation there was. A chain that is older than the pipeline's entry is gone on
+    /// with.
     async fn next_generation(&self, plan: &Plan, current: Option<&Application>) -> Result<u64, NodeError> {
         let sink = self.connection.sink(plan);
         let chain = pipeline::chain::read(&sink, &plan.pipeline).await.map_err(chain_error)?;

@@ -151,7 +151,8 @@ impl Catalog<'_> {
         Ok(all)
     }
 
-    /// Sets a tag, if its revision is as the conditions say. Gives the new revision, and whether it was there.
+    /// Sets a tag, if its revision is as the conditions say. Gives the new revision, and whether it was
+    /// there.
     pub(crate) async fn put_tag(
         &self,
         name: &TagName,

@@ -120,8 +120,8 @@ impl Library {
         Ok(info)
     }
 
-    /// Takes in a module that lies in the store: compiles and links it, and puts it into the shared bucket. Says
-    /// whether the bucket had it.
+    /// Takes in a module that lies in the store: compiles and links it, and puts it into the shared bucket.
+    /// Says whether the bucket had it.
     ///
     /// # Errors
     /// See [`LoadError`].

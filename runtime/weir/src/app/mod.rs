@@ -1,7 +1,7 @@
 //! The node: wires broker, library, workers, pipelines and API together, and takes them apart in order.
 //!
-//! The API answers from the start, so that a node that waits for NATS can say so. Shutting down goes the other
-//! way: pipelines append what is computed, then the API stops, then the embedded server.
+//! The API answers from the start, so that a node that waits for NATS can say so. Shutting down goes the
+//! other way: pipelines append what is computed, then the API stops, then the embedded server.
 
 mod apply;
 mod catalog;

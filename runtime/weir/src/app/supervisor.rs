@@ -98,8 +98,8 @@ impl Supervisor {
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
-                // What has ended is joined as it ends. One that panicked is a bug of ours: the node ends, and what
-                // starts it again starts all pipelines from where their chains stand.
+                // What has ended is joined as it ends. One that panicked is a bug of ours: the node ends, and
+                // what starts it again starts all pipelines from where their chains stand.
                 Some(ended) = services.join_next() => ended.context("a pipeline's task panicked")?,
                 change = watch.next() => match change? {
                     Change::InitialEnd => { self.listed.send_replace(true); }

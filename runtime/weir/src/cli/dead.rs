@@ -14,7 +14,8 @@ pub(crate) struct DeadArgs {
     #[arg(value_name = "PIPELINE")]
     name: PipelineName,
     /// How many to list, oldest first
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
     /// Where to go on, as the last list said
     #[arg(long, value_name = "CURSOR", value_parser = cursor)]

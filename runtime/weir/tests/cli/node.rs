@@ -37,7 +37,7 @@ impl Node {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&asked);
         // The thread ends with the test's process; it holds nothing that has to be given back.
-        std::thread::spawn(move || {
+        let _serving = std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 if let Some(request) = receive(&stream) {
                     let missing = (404, problem(404, "not-found", "there is no such thing"));
