@@ -90,7 +90,12 @@ pub(crate) struct NodeFlags {
     #[arg(long, value_name = "FORMAT", help_heading = "Node")]
     log_format: Option<LogFormat>,
     /// What is logged: a level, or levels by module
-    #[arg(long = "log", value_name = "FILTER", default_value = "info", help_heading = "Node")]
+    #[arg(
+        long = "log",
+        value_name = "FILTER",
+        default_value = "info,async_nats=warn",
+        help_heading = "Node"
+    )]
     log_filter: String,
     /// Where the API listens
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7676", help_heading = "HTTP API")]
