@@ -48,9 +48,9 @@ guests: ## Build the ready-made modules (plugins/) from source
 demo: ## Run the whole story on real flight records (ARGS=--once, FULL=1)
 	$(call say,setting up)
 	@.ci/tools.sh demo
-	@$(MAKE) guests
-	$(call say,building weir and the demo (some minutes the first time))
-	@cargo build --locked --release -p weir -p flights-demo
+	$(call say,building the modules and weir (some minutes the first time))
+	@.ci/guests.sh plugins & modules=$$!; \
+	    cargo build --locked --release -p weir -p flights-demo; wait $$modules
 	@$(if $(filter 1,$(FULL)),$(MAKE) $(FLIGHTS_FULL))
 	$(call say,the demo)
 	@exec target/release/flights-demo --weir target/release/weir --modules $(GUESTS) \

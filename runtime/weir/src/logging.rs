@@ -4,7 +4,10 @@
 
 use std::io::IsTerminal as _;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{ConfigError, LogConfig, LogFormat};
 
@@ -15,18 +18,19 @@ use crate::config::{ConfigError, LogConfig, LogFormat};
 pub(crate) fn start(config: &LogConfig) -> anyhow::Result<()> {
     let filter = parse_filter(&config.filter)?;
     let by_reader = || if std::io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = match config.format.unwrap_or_else(by_reader) {
+    let layer = fmt::layer().with_writer(std::io::stderr);
+    let layer = match config.format.unwrap_or_else(by_reader) {
         // By itself it colours unless NO_COLOR is set, and does not look who reads.
-        LogFormat::Text if std::io::stderr().is_terminal() => builder.try_init(),
-        LogFormat::Text => builder.with_ansi(false).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(true).try_init(),
+        LogFormat::Text if std::io::stderr().is_terminal() => layer.boxed(),
+        LogFormat::Text => layer.with_ansi(false).boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).with_current_span(true).boxed(),
     };
+    let started = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
     started.map_err(|error| anyhow::anyhow!("cannot start the log: {error}"))
 }
 
-fn parse_filter(text: &str) -> Result<EnvFilter, ConfigError> {
-    EnvFilter::builder().parse(text).map_err(|error| ConfigError::Value {
+fn parse_filter(text: &str) -> Result<Targets, ConfigError> {
+    text.parse().map_err(|error| ConfigError::Value {
         place: "--log".into(),
         why: format!(
             "'{text}' is no filter ({error}); write a level, or levels by module as 'info,weir=debug'"
