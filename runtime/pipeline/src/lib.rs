@@ -12,7 +12,7 @@
 //! The crate sees the world through [`ports`] alone, and promises exactly once, in order, for any sink that
 //! takes a record only at its position.
 //!
-//! Reading order: [`ports`], [`unit`] (what a record is), [`cutter`] (where units begin and end),
+//! Reading order: [`ports`], [`mod@unit`] (what a record is), [`cutter`] (where units begin and end),
 //! [`workers`], [`append`], [`chain`] (where to go on), [`run`], [`service`].
 
 pub mod append;

@@ -1,6 +1,8 @@
 //! The property that Weir rests on: whatever the parallelism, the bursts, the queues, the crashes, the races
 //! and the swaps, the chain is what the events and the revisions in it give, record by record.
 
+#![allow(clippy::unwrap_used, reason = "in a test, a panic says it")]
+
 use std::sync::Arc;
 
 use model::{Event, Plan, Record, RecordKind, Revision};

@@ -1,8 +1,6 @@
 //! A world in memory: a source, a sink that keeps NATS' promise about expected sequences, modules that are
 //! closures, and nodes that can be killed. Faults come from a seed.
 
-#![allow(dead_code, reason = "each test binary uses its part of the simulator")]
-
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -25,14 +23,14 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// A small generator of numbers, the same for the same seed on any machine (SplitMix64).
-pub struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -42,20 +40,20 @@ impl Dice {
 }
 
 /// What all nodes share.
-pub struct Shared {
-    pub events: Mutex<Vec<Event>>,
-    pub chain: Mutex<Vec<Stored>>,
-    pub hint: Mutex<Option<Hint>>,
+pub(crate) struct Shared {
+    pub(crate) events: Mutex<Vec<Event>>,
+    pub(crate) chain: Mutex<Vec<Stored>>,
+    pub(crate) hint: Mutex<Option<Hint>>,
     first_sequence: Mutex<u64>,
     changed: watch::Sender<u64>,
     dice: Mutex<Dice>,
     /// One in so many appends fails as if the connection broke; 0 for never.
-    pub breaks_every: u64,
+    pub(crate) breaks_every: u64,
     burst_max: usize,
 }
 
 impl Shared {
-    pub fn new(seed: u64, breaks_every: u64, burst_max: usize) -> Arc<Self> {
+    pub(crate) fn new(seed: u64, breaks_every: u64, burst_max: usize) -> Arc<Self> {
         Arc::new(Self {
             events: Mutex::default(),
             chain: Mutex::default(),
@@ -68,18 +66,18 @@ impl Shared {
         })
     }
 
-    pub fn publish(&self, events: impl IntoIterator<Item = Event>) {
+    pub(crate) fn publish(&self, events: impl IntoIterator<Item = Event>) {
         self.events.lock().unwrap().extend(events);
         self.changed.send_modify(|n| *n += 1);
     }
 
     /// Drops the events before `first`, as a stream with limits does.
-    pub fn trim(&self, first: u64) {
+    pub(crate) fn trim(&self, first: u64) {
         *self.first_sequence.lock().unwrap() = first;
         self.events.lock().unwrap().retain(|event| event.sequence >= first);
     }
 
-    pub fn records(&self, plan: &Plan) -> Vec<Record> {
+    pub(crate) fn records(&self, plan: &Plan) -> Vec<Record> {
         let parse = |s: &Stored| {
             Record::from_wire(&plan.pipeline, s.subject.clone(), &s.headers, s.payload.clone()).unwrap()
         };
@@ -92,7 +90,7 @@ impl Shared {
 }
 
 /// An event as the tests use it: some sequences are left out, as a filter would.
-pub fn event(sequence: u64) -> Event {
+pub(crate) fn event(sequence: u64) -> Event {
     Event {
         subject: format!("in.{}", sequence % 10),
         payload: Bytes::from(format!("event {sequence}")),
@@ -102,7 +100,7 @@ pub fn event(sequence: u64) -> Event {
     }
 }
 
-pub fn plan(version: u32, block: u32) -> Plan {
+pub(crate) fn plan(version: u32, block: u32) -> Plan {
     let step = |name: &str| StepPlan {
         name: name.into(),
         module: Digest::of(format!("{name} {version}").as_bytes()),
@@ -127,9 +125,9 @@ pub fn plan(version: u32, block: u32) -> Plan {
 
 /// A module that leaks a counter from event to event, and does something else for every kind of sequence.
 #[derive(Clone)]
-pub struct Leaky {
-    pub version: u64,
-    pub count: u64,
+pub(crate) struct Leaky {
+    pub(crate) version: u64,
+    pub(crate) count: u64,
 }
 
 impl StepInstance for Leaky {
@@ -150,7 +148,7 @@ impl StepInstance for Leaky {
     }
 }
 
-pub struct Passing;
+pub(crate) struct Passing;
 
 impl StepInstance for Passing {
     fn process(&mut self, event: &Event) -> Result<Answer, Fault> {
@@ -174,7 +172,7 @@ impl Step for PassingStep {
     }
 }
 
-pub struct SimLoader;
+pub(crate) struct SimLoader;
 
 impl Loader for SimLoader {
     async fn load(&self, plan: &Plan) -> Result<Vec<Arc<dyn Step>>, PortError> {
@@ -190,9 +188,9 @@ impl Loader for SimLoader {
     }
 }
 
-pub struct SimSource(pub Arc<Shared>);
+pub(crate) struct SimSource(pub(crate) Arc<Shared>);
 
-pub struct SimReader {
+pub(crate) struct SimReader {
     shared: Arc<Shared>,
     next: u64,
     changed: watch::Receiver<u64>,
@@ -241,9 +239,9 @@ impl EventReader for SimReader {
     }
 }
 
-pub struct SimSink(pub Arc<Shared>);
+pub(crate) struct SimSink(pub(crate) Arc<Shared>);
 
-pub struct SimAppender {
+pub(crate) struct SimAppender {
     shared: Arc<Shared>,
     answers: VecDeque<Result<u64, AppendError>>,
     broken: bool,
@@ -325,15 +323,20 @@ impl Appender for SimAppender {
 }
 
 /// A node that runs one pipeline.
-pub struct Node {
+pub(crate) struct Node {
     task: JoinHandle<()>,
     shutdown: CancellationToken,
-    pub status: Arc<StatusCell>,
-    pub desired: watch::Sender<Desired>,
+    pub(crate) status: Arc<StatusCell>,
+    pub(crate) desired: watch::Sender<Desired>,
 }
 
 impl Node {
-    pub fn start(shared: &Arc<Shared>, workers: &Arc<Workers>, desired: Desired, options: Options) -> Self {
+    pub(crate) fn start(
+        shared: &Arc<Shared>,
+        workers: &Arc<Workers>,
+        desired: Desired,
+        options: Options,
+    ) -> Self {
         let name = desired.plan.pipeline.clone();
         let meters = Meters::register(&mut Registry::default(), || 0).pipeline(&name);
         let world =
@@ -346,22 +349,22 @@ impl Node {
     }
 
     /// As `kill -9`: nothing is finished.
-    pub fn kill(self) {
+    pub(crate) fn kill(self) {
         self.task.abort();
     }
 
     /// As SIGTERM.
-    pub async fn drain(self) {
+    pub(crate) async fn drain(self) {
         self.shutdown.cancel();
         self.task.await.expect("a pipeline that is asked to stop does so");
     }
 }
 
-pub fn desired(plan: Plan, generation: u64) -> Desired {
+pub(crate) fn desired(plan: Plan, generation: u64) -> Desired {
     Desired { generation, plan, start_sequence: 1, paused: false, attempt: 0 }
 }
 
-pub fn quick(lanes: usize, chunks_in_flight: usize) -> Options {
+pub(crate) fn quick(lanes: usize, chunks_in_flight: usize) -> Options {
     Options {
         chunks_in_flight,
         lanes,
@@ -372,12 +375,12 @@ pub fn quick(lanes: usize, chunks_in_flight: usize) -> Options {
 }
 
 /// Waits until `done` holds, looked at after each change of the chain or a short while.
-pub async fn until(what: &str, done: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, done: impl FnMut() -> bool) {
     until_or(what, done, String::new).await;
 }
 
 /// The same, and says how things are if it waited in vain.
-pub async fn until_or(what: &str, mut done: impl FnMut() -> bool, state: impl Fn() -> String) {
+pub(crate) async fn until_or(what: &str, mut done: impl FnMut() -> bool, state: impl Fn() -> String) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     let mut tick = tokio::time::interval(Duration::from_millis(2));
     while !done() {

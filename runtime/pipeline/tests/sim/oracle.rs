@@ -11,7 +11,7 @@ use pipeline::ports::StepInstance;
 use crate::sim::Leaky;
 
 /// Asserts that `chain` is exactly what `events` give under the revisions in it.
-pub fn check(events: &[Event], chain: &[Record]) {
+pub(crate) fn check(events: &[Event], chain: &[Record]) {
     let revisions: Vec<(usize, Revision)> = chain
         .iter()
         .enumerate()
@@ -70,7 +70,7 @@ fn governed_records(
         records.extend(unit_records);
         receipt.previous = *link;
         let last = unit[unit.len() - 1].sequence;
-        let complete = at < events.len() || last % block == 0 || closed;
+        let complete = at < events.len() || last.is_multiple_of(block) || closed;
         if !complete {
             return cut.then_some(receipt);
         }

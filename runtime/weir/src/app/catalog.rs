@@ -68,7 +68,9 @@ impl Catalog<'_> {
         &self,
         name: &PipelineName,
     ) -> Result<Option<(Application, u64)>, NodeError> {
-        let Some((value, revision)) = self.0.get(&pipeline_key(name)).await.map_err(state_error)? else {
+        let Some((value, revision)) =
+            self.0.get(&pipeline_key(name)).await.map_err(|error| state_error(&error))?
+        else {
             return Ok(None);
         };
         let application = Application::parse(&value).map_err(NodeError::internal)?;
@@ -78,7 +80,7 @@ impl Catalog<'_> {
     /// All pipelines, sorted by name.
     pub(crate) async fn pipelines(&self) -> Result<Vec<(PipelineName, Application)>, NodeError> {
         let mut all = Vec::new();
-        for key in self.0.keys(PIPELINES).await.map_err(state_error)? {
+        for key in self.0.keys(PIPELINES).await.map_err(|error| state_error(&error))? {
             let Some(name) = pipeline_name(&key) else { continue };
             if let Some((application, _)) = self.pipeline(&name).await? {
                 all.push((name, application));
@@ -101,7 +103,7 @@ impl Catalog<'_> {
             Some(revision) => self.0.update(&key, value, revision).await,
             None => self.0.create(&key, value).await,
         };
-        written.map(|_| ()).map_err(state_error)
+        written.map(|_| ()).map_err(|error| state_error(&error))
     }
 
     /// Changes a pipeline, whoever else does so at the same time.
@@ -126,12 +128,14 @@ impl Catalog<'_> {
 
     /// Takes a pipeline away.
     pub(crate) async fn delete_pipeline(&self, name: &PipelineName) -> Result<(), NodeError> {
-        self.0.delete(&pipeline_key(name)).await.map_err(state_error)
+        self.0.delete(&pipeline_key(name)).await.map_err(|error| state_error(&error))
     }
 
     /// A tag, with its revision.
     pub(crate) async fn tag(&self, name: &TagName) -> Result<Option<(Digest, u64)>, NodeError> {
-        let Some((value, revision)) = self.0.get(&tag_key(name)).await.map_err(state_error)? else {
+        let Some((value, revision)) =
+            self.0.get(&tag_key(name)).await.map_err(|error| state_error(&error))?
+        else {
             return Ok(None);
         };
         let value: TagValue = serde_json::from_slice(&value).map_err(NodeError::internal)?;
@@ -141,7 +145,7 @@ impl Catalog<'_> {
     /// All tags, sorted by name.
     pub(crate) async fn tags(&self) -> Result<Vec<(TagName, Digest, u64)>, NodeError> {
         let mut all = Vec::new();
-        for key in self.0.keys(TAGS).await.map_err(state_error)? {
+        for key in self.0.keys(TAGS).await.map_err(|error| state_error(&error))? {
             let Some(name) = tag_name(&key) else { continue };
             if let Some((digest, revision)) = self.tag(&name).await? {
                 all.push((name, digest, revision));
@@ -166,7 +170,7 @@ impl Catalog<'_> {
             Some(revision) => self.0.update(&tag_key(name), value, revision).await,
             None => self.0.create(&tag_key(name), value).await,
         };
-        Ok((written.map_err(state_error)?, current.is_some()))
+        Ok((written.map_err(|error| state_error(&error))?, current.is_some()))
     }
 
     /// Takes a tag away, if its revision is as the conditions say.
@@ -177,7 +181,7 @@ impl Catalog<'_> {
     ) -> Result<(), NodeError> {
         let Some((_, revision)) = self.tag(name).await? else { return Err(no_tag(name)) };
         conditions.check(Some(revision))?;
-        self.0.delete(&tag_key(name)).await.map_err(state_error)
+        self.0.delete(&tag_key(name)).await.map_err(|error| state_error(&error))
     }
 }
 

@@ -12,7 +12,7 @@ pub(crate) fn not_connected(error: NotConnected) -> NodeError {
     NodeError::new(Code::NotReady, error.to_string())
 }
 
-pub(crate) fn state_error(error: StateError) -> NodeError {
+pub(crate) fn state_error(error: &StateError) -> NodeError {
     if matches!(error, StateError::Conflict { .. }) {
         return NodeError::new(
             Code::PreconditionFailed,

@@ -155,7 +155,7 @@ impl Library {
                 match engine.load(digest, &code) {
                     Ok(module) => return Ok(module),
                     Err(error) => {
-                        tracing::warn!(%digest, %error, "Compiled code is of no use; compiling again")
+                        tracing::warn!(%digest, %error, "Compiled code is of no use; compiling again");
                     }
                 }
             }

@@ -39,7 +39,7 @@ pub(crate) async fn up(config: NodeConfig, shutdown: impl Future<Output = ()>) -
     let store = Store::open(&config.data_dir, store_options(&config))?;
     let server = Server::bind(listen_options(&config)?).await?;
     let (embedded, options) = nats(&config).await?;
-    let node = Arc::new(build(&config, store, options.servers.join(","))?);
+    let node = Arc::new(build(&config, store, &options.servers.join(","))?);
     tracing::info!(url = server.url(), engine = node.library.engine().fingerprint(), "The API listens");
     let (stop_api, stop_pipelines) = (CancellationToken::new(), CancellationToken::new());
     let api = server.run(node.clone(), stop_api.clone().cancelled_owned());
@@ -76,7 +76,7 @@ async fn work(node: &WeirNode, options: ConnectOptions, stop: CancellationToken)
     node.supervisor.run(connection, stop).await
 }
 
-fn build(config: &NodeConfig, store: Store, nats_url: String) -> anyhow::Result<WeirNode> {
+fn build(config: &NodeConfig, store: Store, nats_url: &str) -> anyhow::Result<WeirNode> {
     let module_bytes_max = usize::try_from(config.upload_bytes_max).context("--upload-bytes-max")?;
     let engine = Engine::new(EngineOptions { module_bytes_max, ..EngineOptions::DEFAULT })?;
     let connecting = Arc::<Connecting>::default();
@@ -87,7 +87,7 @@ fn build(config: &NodeConfig, store: Store, nats_url: String) -> anyhow::Result<
     let identity = Identity {
         name: format!("weir-{}", std::process::id()),
         workers: workers.count(),
-        nats_url: without_secrets(&nats_url),
+        nats_url: without_secrets(nats_url),
         started: jiff::Timestamp::now().to_string(),
     };
     Ok(WeirNode {
