@@ -166,8 +166,9 @@ async fn a_plan_whose_module_cannot_be_loaded_never_takes_over() {
     assert_eq!(generations, [1, 3]);
 }
 
-/// Lets a chain grow, alters the world while no node runs, and gives the state that a new node ends in.
-async fn after_altering(alter: impl FnOnce(&Shared)) -> State {
+/// Lets events 1 to 24 through (24 is in mid-block), alters the world while no node runs, and gives the state
+/// and the records that a new node ends with.
+async fn after(alter: impl FnOnce(&Shared)) -> (State, Vec<Record>) {
     let shared = Shared::new(1, 0, 10);
     let workers = Arc::new(Workers::start(1));
     let node = Node::start(&shared, &workers, desired(plan(0, 16), 1), quick(1, 4));
@@ -182,7 +183,17 @@ async fn after_altering(alter: impl FnOnce(&Shared)) -> State {
         matches!(status.state, State::Stopped(_)) || status.through == 40
     })
     .await;
-    node.status.read().state
+    let state = node.status.read().state;
+    node.drain().await;
+    let records = shared.chain.lock().unwrap().clone();
+    let parse = |s: pipeline::ports::Stored| {
+        Record::from_wire(&plan(0, 16).pipeline, s.subject, &s.headers, s.payload).ok()
+    };
+    (state, records.into_iter().filter_map(parse).collect())
+}
+
+async fn after_altering(alter: impl FnOnce(&Shared)) -> State {
+    after(alter).await.0
 }
 
 #[track_caller]
@@ -265,27 +276,13 @@ async fn a_chain_put_back_to_an_older_copy_heals_to_the_same_bytes() {
     assert_eq!(shared.records(&plan(0, 16))[..before.len()], before);
 }
 
-/// Lets events `1..=24` through (24 is in mid-block), drains, drops the source's events before `first`, and
-/// goes on.
+/// The same, where the source drops its events before `first`, and more is altered.
 async fn after_trimming(first: u64, alter: impl FnOnce(&Shared)) -> (State, Vec<Record>) {
-    let shared = Shared::new(1, 0, 10);
-    let workers = Arc::new(Workers::start(1));
-    let node = Node::start(&shared, &workers, desired(plan(0, 16), 1), quick(1, 4));
-    shared.publish((1..=24).map(event));
-    until("the events are through", || node.status.read().through == 24).await;
-    node.drain().await;
-    shared.trim(first);
-    alter(&shared);
-    let node = Node::start(&shared, &workers, desired(plan(0, 16), 1), quick(1, 4));
-    shared.publish((25..=40).map(event));
-    until("the node stopped, or went on", || {
-        let status = node.status.read();
-        matches!(status.state, State::Stopped(_)) || status.through == 40
+    after(|shared| {
+        shared.trim(first);
+        alter(shared);
     })
-    .await;
-    let state = node.status.read().state;
-    node.drain().await;
-    (state, shared.records(&plan(0, 16)))
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
