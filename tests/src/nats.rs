@@ -118,6 +118,11 @@ impl NatsServer {
         }
     }
 
+    /// Its process's id.
+    pub fn id(&self) -> u32 {
+        self.process.as_ref().expect("the server runs").id()
+    }
+
     /// Where it is, for clients.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)

@@ -12,6 +12,7 @@ use crate::process::{Process, built, free_port};
 
 /// A node, running or not.
 pub struct Node {
+    program: PathBuf,
     arguments: Vec<String>,
     port: u16,
     folder: TempDir,
@@ -29,14 +30,19 @@ impl Node {
 
     /// A node with its folder and its port that does not run yet; `arguments` are more of `weir up`'s.
     pub fn stopped(arguments: &[&str]) -> Self {
+        Self::stopped_program(&built("weir"), arguments)
+    }
+
+    /// The same, of another build of `weir`.
+    pub fn stopped_program(program: &Path, arguments: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("weir-node-").tempdir().expect("a folder can be made");
         let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        Self { arguments, port: free_port(), folder, process: None }
+        Self { program: program.to_owned(), arguments, port: free_port(), folder, process: None }
     }
 
     /// Starts the process, and does not wait.
     pub fn launch(&mut self) {
-        let mut command = command();
+        let mut command = command(&self.program);
         command.env("HOME", self.folder.path()).arg("up").arg("--data-dir").arg(self.data());
         if !self.arguments.iter().any(|argument| argument == "--listen") {
             command.arg("--listen").arg(format!("127.0.0.1:{}", self.port));
@@ -124,8 +130,8 @@ impl Node {
 }
 
 /// `weir`, with nothing of this machine's NATS settings around it.
-pub fn command() -> Command {
-    let mut command = Command::new(built("weir"));
+pub fn command(program: &Path) -> Command {
+    let mut command = Command::new(program);
     let ours = |name: &std::ffi::OsStr| {
         let name = name.to_string_lossy();
         ["NATS_", "XDG_", "WEIR_"].iter().any(|prefix| name.starts_with(prefix))

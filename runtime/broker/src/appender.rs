@@ -3,22 +3,24 @@
 //!
 //! Records go out in order and are not waited for; every so often one asks for the server's answer, which
 //! vouches for all before it. When to ask, how many answers may be outstanding, and what to do about a
-//! conflict is left to the caller. After an error: read the tail, [`Appender::start_over`], go on.
+//! conflict is left to the caller. After an error: read the tail, open another appender, go on.
 
+use std::io::Write as _;
 use std::time::Duration;
 
-use async_nats::client::PublishErrorKind;
-use async_nats::{HeaderMap, HeaderName, HeaderValue, Message, StatusCode, Subscriber};
-use futures_util::StreamExt as _;
-use model::{Place, Record, StreamName};
+use bytes::Bytes;
+use model::{Digest, Place, Record, StreamName};
 use tokio::time::Instant;
 
 use crate::api::{self, ApiError};
 use crate::connect::{Broker, ConnectError};
-use crate::link::Link;
+use crate::protocol::{Connection, Frame, Inbound};
+use crate::wire;
 
 /// How long the server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Answers that may be under way: more than anybody asks for.
+const ANSWERS_MAX: usize = 1_024;
 
 /// Whether an append asks for the server's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,30 +70,36 @@ pub enum AppendError {
     },
 }
 
-/// Appends to one stream, on a connection of its own.
+/// Appends to one stream, on a connection of its own. After an error it is over: open another.
 pub struct Appender {
-    link: Link,
+    connection: Connection<Answer>,
     stream: StreamName,
     inbox: String,
-    answers: Subscriber,
-    /// Tells this round's answers from those to earlier tries.
-    round: u64,
-    losses: u64,
-    refusals: u64,
+    /// Answers that arrived together and have not been taken yet.
+    arrived: std::vec::IntoIter<Answer>,
     /// Answers asked for and not yet given.
     awaited: usize,
     /// Since when the oldest of them, or an answer, is waited for.
     silent_since: Instant,
+    /// The header that names a plan, written once for all its records.
+    plan: Option<(Digest, Vec<u8>)>,
+    /// The header block of the record at hand.
+    block: Vec<u8>,
+}
+
+/// The server's answer to a record.
+struct Answer {
+    /// The sequence that the record was to get.
+    sequence: u64,
+    /// The status, where the answer has one.
+    status: Option<u16>,
+    payload: Bytes,
 }
 
 impl std::fmt::Debug for Appender {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { stream, round, awaited, .. } = self;
-        f.debug_struct("Appender")
-            .field("stream", stream)
-            .field("round", round)
-            .field("awaited", awaited)
-            .finish_non_exhaustive()
+        let Self { stream, awaited, .. } = self;
+        f.debug_struct("Appender").field("stream", stream).field("awaited", awaited).finish_non_exhaustive()
     }
 }
 
@@ -101,59 +109,62 @@ impl Broker {
     /// # Errors
     /// [`AppendError::Unavailable`], or [`AppendError::Refused`] by the server's rules for this user.
     pub async fn appender(&self, stream: &StreamName) -> Result<Appender, AppendError> {
-        let link = self.open_link().await.map_err(|error| unreachable(stream, &error))?;
-        let inbox = link.client.new_inbox();
-        let answers = link.client.subscribe(format!("{inbox}.*.*")).await;
-        let answers = answers.map_err(|error| unavailable(stream, error.to_string()))?;
+        let inbox = self.control.client.new_inbox();
+        let connection = self.open_connection(&format!("{inbox}.*"), ANSWERS_MAX, answer).await;
         Ok(Appender {
-            losses: link.losses(),
-            refusals: link.refusals(),
-            link,
+            connection: connection.map_err(|error| unreachable(stream, &error))?,
             stream: stream.clone(),
             inbox,
-            answers,
-            round: 0,
+            arrived: Vec::new().into_iter(),
             awaited: 0,
             silent_since: Instant::now(),
+            plan: None,
+            block: Vec::new(),
         })
     }
 }
 
 impl Appender {
     /// Hands a record to the connection, to be stored at its place alone. Waits while the connection has
-    /// enough to do, never for the server's answer.
+    /// enough to do, never for the server's answer. A record for which no answer is asked may wait here for
+    /// the ones behind it; one with an answer goes out at once, and takes with it all that wait.
     ///
     /// # Errors
-    /// [`AppendError::TooLarge`] and [`AppendError::Unavailable`], as far as that is known at once.
+    /// [`AppendError::TooLarge`], [`AppendError::Refused`] and [`AppendError::Unavailable`], as far as that is
+    /// known at once.
     pub async fn append(&mut self, place: &Place, record: &Record, ask: Ask) -> Result<(), AppendError> {
-        if self.link.losses() > self.losses || !self.link.is_connected() {
+        if self.connection.is_lost() {
             return Err(self.lost());
         }
-        let client = self.link.client.clone();
-        let (subject, payload) = (record.subject.clone(), record.payload.clone());
-        let headers = headers(place, record);
-        let sent = match ask {
-            Ask::Nothing => self.unless_lost(client.publish_with_headers(subject, headers, payload)).await?,
-            Ask::Answer => {
-                let reply = format!("{}.{}.{}", self.inbox, self.round, place.sequence);
-                let publish = client.publish_with_reply_and_headers(subject, reply, headers, payload);
-                let sent = self.unless_lost(publish).await?;
-                if self.awaited == 0 {
-                    self.silent_since = Instant::now();
-                }
-                self.awaited += 1;
-                sent
+        if record.subject.is_empty() || record.subject.bytes().any(|byte| byte <= b' ') {
+            let reason = format!("'{}' is no subject", record.subject.escape_default());
+            return Err(AppendError::Refused { stream: self.stream.clone(), reason });
+        }
+        self.write_block(place, record);
+        let (head, total) = (self.block.len(), self.block.len() + record.payload.len());
+        let most = self.connection.max_payload();
+        if total > most {
+            let reason = format!("it takes {total} bytes, and the server {most}");
+            return Err(AppendError::TooLarge { stream: self.stream.clone(), reason });
+        }
+        let (subject, inbox, sequence) = (&record.subject, &self.inbox, place.sequence);
+        let out = self.connection.outgoing();
+        match ask {
+            Ask::Nothing => write!(out, "HPUB {subject} {head} {total}\r\n"),
+            Ask::Answer => write!(out, "HPUB {subject} {inbox}.{sequence} {head} {total}\r\n"),
+        }
+        .expect("writing to a Vec cannot fail");
+        out.extend_from_slice(&self.block);
+        out.extend_from_slice(&record.payload);
+        out.extend_from_slice(b"\r\n");
+        if ask == Ask::Answer {
+            if self.awaited == 0 {
+                self.silent_since = Instant::now();
             }
-        };
-        sent.map_err(|error| match error.kind() {
-            PublishErrorKind::MaxPayloadExceeded => {
-                AppendError::TooLarge { stream: self.stream.clone(), reason: error.to_string() }
-            }
-            PublishErrorKind::InvalidSubject => {
-                AppendError::Refused { stream: self.stream.clone(), reason: error.to_string() }
-            }
-            PublishErrorKind::Send => unavailable(&self.stream, error.to_string()),
-        })
+            self.awaited += 1;
+            return self.connection.flush().await.map_err(|reason| unavailable(&self.stream, reason));
+        }
+        self.connection.flush_if_full().await.map_err(|reason| unavailable(&self.stream, reason))
     }
 
     /// Waits for the next answer: the sequence up to which all is stored. With no answer outstanding it waits
@@ -163,100 +174,84 @@ impl Appender {
     /// Every [`AppendError`].
     pub async fn answer(&mut self) -> Result<u64, AppendError> {
         loop {
-            if let Some(reason) = self.link.refusal_since(self.refusals) {
-                return Err(AppendError::Refused { stream: self.stream.clone(), reason: reason.to_string() });
+            if let Some(answer) = self.arrived.next() {
+                self.awaited = self.awaited.saturating_sub(1);
+                self.silent_since = Instant::now();
+                return self.stored(&answer);
             }
             let deadline = self.silent_since + PATIENCE;
-            let message = tokio::select! {
+            let inbound = tokio::select! {
                 biased;
-                message = self.answers.next() => message,
-                () = self.link.lost_since(self.losses) => return Err(self.lost()),
-                text = self.link.refused(self.refusals, "") => {
-                    let (stream, reason) = (self.stream.clone(), text.to_string());
-                    return Err(AppendError::Refused { stream, reason });
-                }
+                inbound = self.connection.receive() => inbound,
                 () = tokio::time::sleep_until(deadline), if self.awaited > 0 => {
                     let reason = format!("no answer within {} s", PATIENCE.as_secs());
                     return Err(unavailable(&self.stream, reason));
                 }
             };
-            let Some(message) = message else { return Err(self.lost()) };
-            if let Some(sequence) = self.sequence_of(&message) {
-                self.awaited = self.awaited.saturating_sub(1);
-                self.silent_since = Instant::now();
-                return self.stored(sequence, &message);
+            match inbound {
+                Some(Inbound::Messages(answers)) => self.arrived = answers.into_iter(),
+                Some(Inbound::Refused(reason)) => {
+                    return Err(AppendError::Refused { stream: self.stream.clone(), reason });
+                }
+                None => return Err(self.lost()),
             }
         }
     }
 
-    /// Forgets what is under way: from now on only answers to records appended from now on are given. To be
-    /// called after an error, before the tail is read.
-    pub fn start_over(&mut self) {
-        self.round += 1;
-        self.awaited = 0;
-        self.losses = self.link.losses();
-        self.refusals = self.link.refusals();
+    /// Writes the header block: where the record belongs, what it is, and its own headers.
+    fn write_block(&mut self, place: &Place, record: &Record) {
+        use model::record::{AFTER_HEADER, EXPECTED_HEADER, ID_HEADER, PLAN_HEADER, SOURCE_HEADER};
+        if self.plan.as_ref().is_none_or(|(plan, _)| *plan != record.plan) {
+            let line = format!("{PLAN_HEADER}: {}\r\n{SOURCE_HEADER}: ", record.plan).into_bytes();
+            self.plan = Some((record.plan, line));
+        }
+        let plan = self.plan.as_ref().map_or(&[][..], |(_, line)| line);
+        let block = &mut self.block;
+        block.clear();
+        let expected = place.sequence.saturating_sub(1);
+        write!(block, "NATS/1.0\r\n{EXPECTED_HEADER}: {expected}\r\n{ID_HEADER}: {}\r\n", place.id)
+            .expect("writing to a Vec cannot fail");
+        if let Some(after) = &place.after {
+            write!(block, "{AFTER_HEADER}: {after}\r\n").expect("writing to a Vec cannot fail");
+        }
+        block.extend_from_slice(plan);
+        write!(block, "{}\r\n", record.position).expect("writing to a Vec cannot fail");
+        for (name, value) in record.headers.iter() {
+            for part in [name.as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                block.extend_from_slice(part);
+            }
+        }
+        block.extend_from_slice(b"\r\n");
     }
 
-    /// Whether the connection stands at this moment.
-    pub fn is_connected(&self) -> bool {
-        self.link.is_connected()
-    }
-
-    /// The sequence that an answer belongs to; `None` for an answer to an earlier round.
-    fn sequence_of(&self, message: &Message) -> Option<u64> {
-        let token = message.subject.strip_prefix(self.inbox.as_str())?.strip_prefix('.')?;
-        let (round, sequence) = token.split_once('.')?;
-        let sequence = sequence.parse().ok()?;
-        (round.parse() == Ok(self.round)).then_some(sequence)
-    }
-
-    fn stored(&self, sequence: u64, message: &Message) -> Result<u64, AppendError> {
+    fn stored(&self, answer: &Answer) -> Result<u64, AppendError> {
         let stream = self.stream.clone();
-        if message.status == Some(StatusCode::NO_RESPONDERS) {
+        if answer.status == Some(503) {
             return Err(unavailable(&stream, "no stream takes the record's subject, or it has no leader"));
         }
-        let stored = api::stored(&message.payload).map_err(|error| append_error(&stream, error))?;
+        let stored = api::stored(&answer.payload).map_err(|error| append_error(&stream, error))?;
         if stored.stream != stream.as_str() {
             let reason = format!("the record's subject belongs to another stream, {}", stored.stream);
             return Err(AppendError::Refused { stream, reason });
         }
         // A duplicate is the same record, which somebody else was quicker to append.
-        if stored.seq != sequence || stored.duplicate {
+        if stored.seq != answer.sequence || stored.duplicate {
             return Err(AppendError::Conflict { stream, found: Some(stored.seq) });
         }
-        Ok(sequence)
-    }
-
-    /// Runs `work` unless the connection is lost before it is done.
-    async fn unless_lost<T>(&self, work: impl Future<Output = T>) -> Result<T, AppendError> {
-        tokio::select! {
-            biased;
-            result = work => Ok(result),
-            () = self.link.lost_since(self.losses) => Err(self.lost()),
-        }
+        Ok(answer.sequence)
     }
 
     fn lost(&self) -> AppendError {
-        unavailable(&self.stream, "the connection was lost")
+        unavailable(&self.stream, self.connection.loss())
     }
 }
 
-fn headers(place: &Place, record: &Record) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    headers.insert(
-        HeaderName::from_static(model::record::EXPECTED_HEADER),
-        HeaderValue::from(place.sequence.saturating_sub(1)),
-    );
-    headers.insert(HeaderName::from_static(model::record::ID_HEADER), HeaderValue::from(place.id.as_str()));
-    if let Some(after) = &place.after {
-        headers
-            .insert(HeaderName::from_static(model::record::AFTER_HEADER), HeaderValue::from(after.as_str()));
-    }
-    for (name, value) in record.wire_headers() {
-        headers.append(name, HeaderValue::from(value.as_ref()));
-    }
-    headers
+/// Reads a frame as an answer: the record's sequence is the last token of its subject.
+fn answer(frame: Frame<'_>) -> Result<Answer, String> {
+    let sequence = frame.subject.rsplit('.').next().and_then(|token| token.parse().ok());
+    let sequence = sequence.ok_or_else(|| "an answer came that nobody asked for".to_owned())?;
+    let status = wire::status(frame.headers).map(|(code, _)| code);
+    Ok(Answer { sequence, status, payload: frame.payload })
 }
 
 fn append_error(stream: &StreamName, error: ApiError) -> AppendError {

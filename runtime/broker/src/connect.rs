@@ -11,6 +11,7 @@ use async_nats::ConnectErrorKind;
 
 use crate::api::{self, ApiError};
 use crate::link::Link;
+use crate::protocol::{Connection, Decode};
 use crate::wire;
 
 /// The oldest server that Weir works with.
@@ -194,6 +195,18 @@ impl Broker {
         let _ = self.control.client.drain().await;
     }
 
+    /// Another connection to the same servers, or to those that they have told of, for the data path: with
+    /// one subscription, on `inbox`.
+    pub(crate) async fn open_connection<T: Send + 'static>(
+        &self,
+        inbox: &str,
+        inbound_max: usize,
+        decode: Decode<T>,
+    ) -> Result<Connection<T>, ConnectError> {
+        let discovered = self.control.client.server_info().connect_urls;
+        Connection::open(&self.options, &discovered, inbox, inbound_max, decode).await
+    }
+
     /// Another connection with the same options.
     pub(crate) async fn open_link(&self) -> Result<Link, ConnectError> {
         open(&self.options).await
@@ -228,7 +241,7 @@ impl Broker {
 
 impl ConnectOptions {
     /// The addresses without passwords, for messages.
-    fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         self.servers.iter().map(|server| shown(server)).collect::<Vec<_>>().join(", ")
     }
 }

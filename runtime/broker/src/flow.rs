@@ -1,24 +1,26 @@
 //! One consumer's life: made, pulled from, and broken at the first sign that a message may be missing.
 //!
-//! An ephemeral pull consumer without acknowledgements, kept in the server's memory. Messages are asked for
-//! ahead, bounded by count and by bytes, and never more than the subscription can hold. Each delivery has to
+//! An ephemeral pull consumer without acknowledgements, kept in the server's memory, on a connection of its
+//! own. Messages are asked for ahead, bounded by count and by bytes. Each delivery has to
 //! carry the consumer's next number; a gap, a lost connection or silence breaks the flow, and its owner makes
 //! another one from where it stands. A flow never skips: it delivers in order, or says that it is broken.
 
 use std::time::Duration;
 
-use async_nats::{Message, StatusCode, Subscriber};
-use futures_util::{FutureExt as _, StreamExt as _};
+use model::{Event, Headers};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
 
 use crate::api::{self, ApiError};
-use crate::link::{Link, SUBSCRIPTION_CAPACITY};
+use crate::connect::{Broker, ConnectError};
+use crate::protocol::{Connection, Frame, Inbound};
 use crate::wire::{self, Delivery};
 
 /// Messages asked for and not yet taken, at most.
-const MESSAGES_AHEAD: usize = SUBSCRIPTION_CAPACITY / 2;
+const MESSAGES_AHEAD: usize = 8_192;
+/// Room for what the server says between the messages: heartbeats, the ends of requests.
+const STATUSES_AHEAD: usize = 64;
 /// Bytes asked for and not yet taken, at most; more only where a single message may be larger.
 const BYTES_AHEAD: usize = 16 << 20;
 /// What a message may be larger than the server's `max_payload`: subjects.
@@ -49,12 +51,17 @@ pub(crate) enum Start {
 }
 
 /// What came.
-#[expect(clippy::large_enum_variant, reason = "one at a time, on the stack; a box would cost each message")]
 pub(crate) enum Arrival {
-    /// The next message.
-    Message(Message, Delivery),
+    /// The next message, with all its headers.
+    Message(Event, Delivery),
     /// A heartbeat: the server has nothing to deliver.
     Idle,
+}
+
+/// What a frame holds, read where it arrived.
+enum Parcel {
+    Message { event: Event, delivery: Delivery, length: usize },
+    Status { code: u16, text: String, headers: Headers },
 }
 
 /// Why the flow has ended; for the log.
@@ -63,8 +70,9 @@ pub(crate) struct Broken(pub(crate) String);
 
 /// A consumer being pulled from.
 pub(crate) struct Flow {
-    link: Link,
-    subscriber: Subscriber,
+    connection: Connection<Parcel>,
+    /// What arrived together and has not been taken yet.
+    arrived: std::vec::IntoIter<Parcel>,
     inbox: String,
     stream: String,
     consumer: String,
@@ -76,24 +84,25 @@ pub(crate) struct Flow {
     delivered: u64,
     /// Since when an open request has brought nothing.
     silent_since: Option<Instant>,
-    losses: u64,
     /// Whether anything came since the last request.
     progress: bool,
 }
 
 impl Flow {
     /// Makes the consumer. Gives the flow and how many messages wait for it.
-    pub(crate) async fn open(link: &Link, options: &FlowOptions<'_>) -> Result<(Self, u64), ApiError> {
-        let losses = link.losses();
-        let inbox = link.client.new_inbox();
+    pub(crate) async fn open(broker: &Broker, options: &FlowOptions<'_>) -> Result<(Self, u64), ApiError> {
+        let inbox = broker.control.client.new_inbox();
         let consumer = format!("weir-{}", inbox.rsplit('.').next().unwrap_or(&inbox));
-        let subscriber = link.client.subscribe(inbox.clone()).await;
-        let subscriber = subscriber.map_err(|error| ApiError::Unavailable(error.to_string()))?;
-        let pending = create(link, options, &consumer).await?;
-        let largest = link.client.server_info().max_payload + FRAME_BYTES;
+        let connection = broker.open_connection(&inbox, MESSAGES_AHEAD + STATUSES_AHEAD, parcel).await;
+        let connection = connection.map_err(|error| match error {
+            ConnectError::Unreachable { .. } => ApiError::Unavailable(error.to_string()),
+            error => ApiError::Refused(error.to_string()),
+        })?;
+        let pending = create(broker, options, &consumer).await?;
+        let largest = connection.max_payload() + FRAME_BYTES;
         let flow = Self {
-            link: link.clone(),
-            subscriber,
+            connection,
+            arrived: Vec::new().into_iter(),
             inbox,
             stream: options.stream.to_owned(),
             consumer,
@@ -102,7 +111,6 @@ impl Flow {
             bytes_limit: BYTES_AHEAD.max(2 * largest),
             delivered: 0,
             silent_since: None,
-            losses,
             progress: true,
         };
         Ok((flow, pending))
@@ -111,46 +119,50 @@ impl Flow {
     /// Waits for what comes next. Dropping the future loses nothing.
     pub(crate) async fn receive(&mut self) -> Result<Arrival, Broken> {
         loop {
-            self.refill().await?;
             if let Some(arrival) = self.try_receive()? {
+                self.refill().await?;
                 return Ok(arrival);
             }
+            self.refill().await?;
             let silent_since = *self.silent_since.get_or_insert_with(Instant::now);
-            let message = tokio::select! {
-                biased;
-                message = self.subscriber.next() => message,
-                () = self.link.lost_since(self.losses) => {
-                    return Err(Broken("the connection was lost".into()));
-                }
-                () = tokio::time::sleep_until(silent_since + SILENCE) => {
-                    return Err(Broken("the server's heartbeats stay away".into()));
-                }
-            };
-            let message = message.ok_or_else(|| Broken("the connection was closed".into()))?;
-            if let Some(arrival) = self.accept(message)? {
-                return Ok(arrival);
-            }
+            let inbound = tokio::time::timeout_at(silent_since + SILENCE, self.connection.receive()).await;
+            let inbound = inbound.map_err(|_| Broken("the server's heartbeats stay away".into()))?;
+            let inbound = inbound.ok_or_else(|| Broken(self.connection.loss()))?;
+            self.unpack(inbound)?;
         }
     }
 
     /// What is there already, without waiting.
     pub(crate) fn try_receive(&mut self) -> Result<Option<Arrival>, Broken> {
-        // Unconstrained: tokio's budget would otherwise end a burst after a hundred messages.
-        while let Some(message) = tokio::task::unconstrained(self.subscriber.next()).now_or_never() {
-            let message = message.ok_or_else(|| Broken("the connection was closed".into()))?;
-            if let Some(arrival) = self.accept(message)? {
-                return Ok(Some(arrival));
+        loop {
+            while let Some(parcel) = self.arrived.next() {
+                if let Some(arrival) = self.accept(parcel)? {
+                    return Ok(Some(arrival));
+                }
+            }
+            match self.connection.try_receive() {
+                Some(inbound) => self.unpack(inbound)?,
+                None => return Ok(None),
             }
         }
-        Ok(None)
     }
 
     /// Tells the server that the consumer is not needed any more, as far as that is possible.
-    pub(crate) async fn retire(self) {
-        if self.link.is_connected() {
-            let subject = format!("$JS.API.CONSUMER.DELETE.{}.{}", self.stream, self.consumer);
-            // Where it fails, the server drops the consumer by itself a little later.
-            let _ = self.link.client.publish(subject, bytes::Bytes::new()).await;
+    pub(crate) async fn retire(mut self) {
+        let subject = format!("$JS.API.CONSUMER.DELETE.{}.{}", self.stream, self.consumer);
+        self.connection.publish(&subject, "", b"");
+        // Where it fails, the server drops the consumer by itself a little later.
+        let _ = self.connection.flush().await;
+    }
+
+    fn unpack(&mut self, inbound: Inbound<Parcel>) -> Result<(), Broken> {
+        match inbound {
+            Inbound::Messages(parcels) => {
+                self.silent_since = None;
+                self.arrived = parcels.into_iter();
+                Ok(())
+            }
+            Inbound::Refused(text) => Err(Broken(format!("the server refused: {text}"))),
         }
     }
 
@@ -172,26 +184,18 @@ impl Flow {
             "idle_heartbeat": nanoseconds(HEARTBEAT),
         });
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", self.stream, self.consumer);
-        let publish =
-            self.link.client.publish_with_reply(subject, self.inbox.clone(), body.to_string().into());
-        tokio::select! {
-            sent = publish => sent.map_err(|error| Broken(error.to_string()))?,
-            () = self.link.lost_since(self.losses) => return Err(Broken("the connection was lost".into())),
-        }
+        self.connection.publish(&subject, &self.inbox, body.to_string().as_bytes());
+        self.connection.flush().await.map_err(Broken)?;
         self.messages_ahead += batch;
         self.bytes_ahead += bytes;
         self.progress = false;
         Ok(())
     }
 
-    fn accept(&mut self, message: Message) -> Result<Option<Arrival>, Broken> {
-        self.silent_since = None;
-        if let Some(status) = message.status {
-            return self.accept_status(&message, status);
-        }
-        let delivery = message.reply.as_ref().and_then(|reply| Delivery::parse(reply));
-        let Some(delivery) = delivery else {
-            return Err(Broken("a message came that the consumer did not deliver".into()));
+    fn accept(&mut self, parcel: Parcel) -> Result<Option<Arrival>, Broken> {
+        let (event, delivery, length) = match parcel {
+            Parcel::Message { event, delivery, length } => (event, delivery, length),
+            Parcel::Status { code, text, headers } => return self.accept_status(code, &text, &headers),
         };
         if delivery.consumer_sequence != self.delivered + 1 {
             return Err(Broken("a delivered message was lost on the way".into()));
@@ -199,15 +203,18 @@ impl Flow {
         self.delivered += 1;
         self.progress = true;
         self.messages_ahead = self.messages_ahead.saturating_sub(1);
-        self.bytes_ahead = self.bytes_ahead.saturating_sub(message.length);
-        Ok(Some(Arrival::Message(message, delivery)))
+        self.bytes_ahead = self.bytes_ahead.saturating_sub(length);
+        Ok(Some(Arrival::Message(event, delivery)))
     }
 
-    fn accept_status(&mut self, message: &Message, status: StatusCode) -> Result<Option<Arrival>, Broken> {
-        let headers = message.headers.as_ref();
-        let number = |name| wire::header(headers, name).and_then(|value| value.parse::<u64>().ok());
-        let text = message.description.as_deref().unwrap_or_default();
-        match status.as_u16() {
+    fn accept_status(
+        &mut self,
+        code: u16,
+        text: &str,
+        headers: &Headers,
+    ) -> Result<Option<Arrival>, Broken> {
+        let number = |name| headers.get(name).and_then(|value| value.parse::<u64>().ok());
+        match code {
             100 if number("Nats-Last-Consumer").is_none_or(|last| last == self.delivered) => {
                 Ok(Some(Arrival::Idle))
             }
@@ -240,7 +247,25 @@ impl Flow {
     }
 }
 
-async fn create(link: &Link, options: &FlowOptions<'_>, consumer: &str) -> Result<u64, ApiError> {
+/// Reads a frame as what a consumer sends: a delivery, told by its reply subject, or word about a request.
+fn parcel(frame: Frame<'_>) -> Result<Parcel, String> {
+    let headers = if frame.headers.is_empty() { Headers::new() } else { wire::header_block(frame.headers) };
+    if let Some(delivery) = Delivery::parse(frame.reply) {
+        let event = Event {
+            subject: frame.subject.to_owned(),
+            payload: frame.payload,
+            headers,
+            sequence: delivery.stream_sequence,
+            timestamp_ns: delivery.timestamp_ns,
+        };
+        return Ok(Parcel::Message { event, delivery, length: frame.length });
+    }
+    let (code, text) = wire::status(frame.headers)
+        .ok_or_else(|| "a message came that the consumer did not deliver".to_owned())?;
+    Ok(Parcel::Status { code, text, headers })
+}
+
+async fn create(broker: &Broker, options: &FlowOptions<'_>, consumer: &str) -> Result<u64, ApiError> {
     #[derive(Deserialize)]
     struct Created {
         #[serde(default)]
@@ -269,7 +294,7 @@ async fn create(link: &Link, options: &FlowOptions<'_>, consumer: &str) -> Resul
     }
     let operation = format!("CONSUMER.CREATE.{}.{consumer}", options.stream);
     let body = json!({ "stream_name": options.stream, "config": config });
-    let created: Created = api::call(link, &operation, &body).await?;
+    let created: Created = api::call(&broker.control, &operation, &body).await?;
     Ok(created.num_pending)
 }
 

@@ -1,4 +1,4 @@
-//! The NATS side of Weir: the only crate that knows async-nats.
+//! The NATS side of Weir: the only crate that knows async-nats, and NATS' protocol.
 //!
 //! It promises typed answers to a few questions (read on, append here, what is the tail, what is under this
 //! key) and goes on by itself after every reconnect. What a record means, when to retry an append and what
@@ -6,8 +6,8 @@
 //!
 //! Reading order: [`connect`] (a [`Broker`]), [`reader`] (the source), [`sink`] and [`appender`] (the chain),
 //! [`admin`] (streams), [`state`] and [`watch`] (keys that nodes share), [`modules`] (module bytes),
-//! [`embedded`] (a server of one's own), [`publisher`] (loading events). Below them: `link` (one connection),
-//! `api` (JetStream requests), `flow` (one consumer's life), `wire` (bytes and subjects), `backoff`.
+//! [`embedded`] (a server of one's own), [`publisher`] (loading events). Below them: `link` (one connection of
+//! async-nats), `protocol` (one of our own, for events and records), `api` (JetStream requests), `flow` (one consumer's life), `wire` (bytes and subjects), `backoff`.
 
 pub mod admin;
 mod api;
@@ -18,6 +18,7 @@ pub mod embedded;
 mod flow;
 mod link;
 pub mod modules;
+mod protocol;
 pub mod publisher;
 pub mod reader;
 pub mod sink;

@@ -12,10 +12,9 @@ use tokio::time::Instant;
 use crate::admin::{self, Retention, StreamState};
 use crate::api::{self, ApiError, Get};
 use crate::backoff;
-use crate::connect::{Broker, ConnectError};
+use crate::connect::Broker;
 use crate::flow::{Arrival, Broken, Flow, FlowOptions, Start};
-use crate::link::Link;
-use crate::wire::{self, Delivery};
+use crate::wire::Delivery;
 
 /// Events in one burst, at most.
 const BURST_EVENTS: usize = 1024;
@@ -82,7 +81,6 @@ pub enum ReadError {
 /// Reads one stream, on a connection of its own.
 pub struct Reader {
     broker: Broker,
-    link: Link,
     stream: StreamName,
     filters: Vec<SubjectPattern>,
     /// The sequence after the last event given or put into `burst`.
@@ -131,11 +129,9 @@ impl Broker {
         subjects: &[SubjectPattern],
         from_sequence: u64,
     ) -> Result<Reader, ReadError> {
-        let link = self.open_link().await.map_err(|error| unreachable(stream, &error))?;
         let next = from_sequence.max(1);
         let mut reader = Reader {
             broker: self.clone(),
-            link,
             stream: stream.clone(),
             filters: subjects.to_vec(),
             next,
@@ -169,7 +165,7 @@ impl Reader {
             match &mut self.flow {
                 None => self.reopen().await?,
                 Some(flow) => match flow.receive().await {
-                    Ok(Arrival::Message(message, delivery)) => self.take_burst(message, delivery),
+                    Ok(Arrival::Message(event, delivery)) => self.take_burst(event, delivery),
                     Ok(Arrival::Idle) => self.note_idle().await,
                     Err(broken) => self.note_broken(&broken),
                 },
@@ -197,15 +193,15 @@ impl Reader {
         self.pending + self.burst.len() as u64
     }
 
-    fn take_burst(&mut self, message: async_nats::Message, delivery: Delivery) {
+    fn take_burst(&mut self, event: Event, delivery: Delivery) {
         self.failures = 0;
         self.failing_since = None;
         self.fruitless = 0;
-        self.take(message, delivery);
+        self.take(event, delivery);
         while self.burst.len() < BURST_EVENTS && self.burst_bytes < BURST_BYTES {
             let Some(flow) = &mut self.flow else { break };
             match flow.try_receive() {
-                Ok(Some(Arrival::Message(message, delivery))) => self.take(message, delivery),
+                Ok(Some(Arrival::Message(event, delivery))) => self.take(event, delivery),
                 Ok(Some(Arrival::Idle)) => {}
                 Ok(None) => break,
                 Err(broken) => self.note_broken(&broken),
@@ -213,9 +209,12 @@ impl Reader {
         }
     }
 
-    fn take(&mut self, message: async_nats::Message, delivery: Delivery) {
+    fn take(&mut self, mut event: Event, delivery: Delivery) {
         self.pending = delivery.pending;
-        self.push(event(message, delivery));
+        if !event.headers.is_empty() {
+            event.headers = event.headers.without_reserved();
+        }
+        self.push(event);
     }
 
     fn push(&mut self, event: Event) {
@@ -237,7 +236,7 @@ impl Reader {
     async fn check_gap(&mut self) -> Result<(), ReadError> {
         while let Some(gap) = self.gap {
             self.pause().await;
-            match admin::state_of(&self.link, self.stream.as_str()).await {
+            match admin::state_of(&self.broker.control, self.stream.as_str()).await {
                 Ok(Some(state)) if state.first_sequence > gap => {
                     return Err(self.events_gone(gap, state.first_sequence));
                 }
@@ -259,7 +258,7 @@ impl Reader {
             return;
         }
         self.proven = self.proven.max(self.last_at_heartbeat);
-        if let Ok(Some(state)) = admin::state_of(&self.link, self.stream.as_str()).await {
+        if let Ok(Some(state)) = admin::state_of(&self.broker.control, self.stream.as_str()).await {
             self.last_at_heartbeat = state.last_sequence;
         }
     }
@@ -297,7 +296,7 @@ impl Reader {
             start: Start::Sequence(self.next),
             replicas: Some(1),
         };
-        let opened = Flow::open(&self.link, &options).await;
+        let opened = Flow::open(&self.broker, &options).await;
         let (flow, pending) = opened.map_err(|error| self.read_error(error))?;
         self.pending = pending;
         self.created = state.created;
@@ -307,7 +306,7 @@ impl Reader {
 
     /// Whether the stream can be read on from where the reader stands.
     async fn check_stream(&self) -> Result<StreamState, ReadError> {
-        let state = admin::state_of(&self.link, self.stream.as_str()).await;
+        let state = admin::state_of(&self.broker.control, self.stream.as_str()).await;
         let stream = self.stream.clone();
         let Some(state) = state.map_err(|error| self.read_error(error))? else {
             return Err(ReadError::StreamGone { stream });
@@ -403,24 +402,5 @@ impl Reader {
 
     fn events_gone(&self, wanted: u64, first_available: u64) -> ReadError {
         ReadError::EventsGone { stream: self.stream.clone(), wanted, first_available }
-    }
-}
-
-fn unreachable(stream: &StreamName, error: &ConnectError) -> ReadError {
-    let (stream, reason) = (stream.clone(), error.to_string());
-    match error {
-        ConnectError::Unreachable { .. } => ReadError::Unavailable { stream, reason },
-        _ => ReadError::Refused { stream, reason },
-    }
-}
-
-/// The payload is not copied: it shares its read buffer with its neighbours, which live as long as it does.
-fn event(message: async_nats::Message, delivery: Delivery) -> Event {
-    Event {
-        subject: message.subject.into_string(),
-        payload: message.payload,
-        headers: wire::headers(message.headers.as_ref()).without_reserved(),
-        sequence: delivery.stream_sequence,
-        timestamp_ns: delivery.timestamp_ns,
     }
 }

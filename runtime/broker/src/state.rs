@@ -58,7 +58,7 @@ pub enum StateError {
 /// The opened bucket. Clones share the connection.
 #[derive(Clone)]
 pub struct StateBucket {
-    link: Link,
+    broker: Broker,
 }
 
 impl std::fmt::Debug for StateBucket {
@@ -73,11 +73,10 @@ impl Broker {
     /// # Errors
     /// [`StateError::Unavailable`] and [`StateError::Refused`].
     pub async fn state(&self, replicas: u32) -> Result<StateBucket, StateError> {
-        let link = self.control.clone();
-        if admin::state_of(&link, STREAM).await.map_err(state_error)?.is_none() {
-            create_bucket(&link, replicas).await?;
+        if admin::state_of(&self.control, STREAM).await.map_err(state_error)?.is_none() {
+            create_bucket(&self.control, replicas).await?;
         }
-        Ok(StateBucket { link })
+        Ok(StateBucket { broker: self.clone() })
     }
 }
 
@@ -168,15 +167,15 @@ impl StateBucket {
     pub fn watch(&self, prefix: &str) -> Result<Watch, StateError> {
         let prefix = prefix.trim_end_matches('.');
         if prefix.is_empty() {
-            return Ok(Watch::new(self.link.clone(), format!("{SUBJECT_PREFIX}>")));
+            return Ok(Watch::new(self.broker.clone(), format!("{SUBJECT_PREFIX}>")));
         }
-        Ok(Watch::new(self.link.clone(), format!("{}.>", subject(prefix)?)))
+        Ok(Watch::new(self.broker.clone(), format!("{}.>", subject(prefix)?)))
     }
 
     /// The last entry of a key, deletions too.
     async fn last(&self, key: &str) -> Result<Option<(Option<Bytes>, u64)>, StateError> {
         let what = Get::Last { last_by_subj: &subject(key)? };
-        let Some(message) = api::get(&self.link, STREAM, &what).await.map_err(state_error)? else {
+        let Some(message) = api::get(&self.broker.control, STREAM, &what).await.map_err(state_error)? else {
             return Ok(None);
         };
         let unreadable = || StateError::Unavailable(format!("the entry of '{key}' cannot be read"));
@@ -185,12 +184,12 @@ impl StateBucket {
     }
 
     async fn write(&self, key: &str, headers: HeaderMap, value: Bytes) -> Result<u64, StateError> {
-        let limit = self.link.client.server_info().max_payload;
+        let limit = self.broker.control.client.server_info().max_payload;
         if value.len() + 256 > limit {
             let reason = format!("{} bytes, and the server takes {limit} with headers", value.len());
             return Err(StateError::TooLarge { key: key.to_owned(), reason });
         }
-        let stored = api::store(&self.link, subject(key)?, headers, value).await;
+        let stored = api::store(&self.broker.control, subject(key)?, headers, value).await;
         stored.map(|stored| stored.seq).map_err(|error| match error.code() {
             Some(code::WRONG_LAST_SEQUENCE | code::WRONG_LAST_SEQUENCE_CONSTANT) => {
                 StateError::Conflict { key: key.to_owned() }

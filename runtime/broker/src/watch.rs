@@ -5,15 +5,15 @@
 //! sure to come.
 
 use bytes::Bytes;
+use model::Event;
 use tokio::time::Instant;
 
 use crate::admin;
 use crate::api::ApiError;
 use crate::backoff;
 use crate::flow::{Arrival, Flow, FlowOptions, Start};
-use crate::link::Link;
+use crate::connect::Broker;
 use crate::state::{self, StateError};
-use crate::wire;
 
 /// What a watch tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub enum Change {
 
 /// Follows the keys under a prefix.
 pub struct Watch {
-    link: Link,
+    broker: Broker,
     filter: [String; 1],
     flow: Option<Flow>,
     /// The last revision that was given; 0 before the first.
@@ -62,9 +62,9 @@ impl std::fmt::Debug for Watch {
 }
 
 impl Watch {
-    pub(crate) fn new(link: Link, filter: String) -> Self {
+    pub(crate) fn new(broker: Broker, filter: String) -> Self {
         Self {
-            link,
+            broker,
             filter: [filter],
             flow: None,
             revision: 0,
@@ -91,14 +91,14 @@ impl Watch {
             };
             match flow.receive().await {
                 Ok(Arrival::Idle) => self.failures = 0,
-                Ok(Arrival::Message(message, delivery)) => {
+                Ok(Arrival::Message(event, delivery)) => {
                     self.failures = 0;
                     if delivery.pending == 0 && self.initial == Initial::Open {
                         self.initial = Initial::Ended;
                     }
                     if delivery.stream_sequence > self.revision {
                         self.revision = delivery.stream_sequence;
-                        return Ok(entry(&message, delivery.stream_sequence));
+                        return Ok(entry(&event));
                     }
                 }
                 Err(broken) => {
@@ -133,7 +133,7 @@ impl Watch {
     }
 
     async fn try_open(&mut self) -> Result<(), StateError> {
-        let state = admin::state_of(&self.link, state::STREAM).await.map_err(state::state_error)?;
+        let state = admin::state_of(&self.broker.control, state::STREAM).await.map_err(state::state_error)?;
         let state = state.ok_or(StateError::BucketGone)?;
         let is_another = !self.created.is_empty() && state.created != self.created;
         if is_another || state.last_sequence < self.revision {
@@ -144,7 +144,7 @@ impl Watch {
             revision => Start::Sequence(revision + 1),
         };
         let options = FlowOptions { stream: state::STREAM, filters: &self.filter, start, replicas: Some(1) };
-        let opened: Result<_, ApiError> = Flow::open(&self.link, &options).await;
+        let opened: Result<_, ApiError> = Flow::open(&self.broker, &options).await;
         let (flow, pending) = opened.map_err(state::state_error)?;
         self.created = state.created;
         self.flow = Some(flow);
@@ -160,10 +160,9 @@ impl Watch {
     }
 }
 
-fn entry(message: &async_nats::Message, revision: u64) -> Change {
-    let headers = wire::headers(message.headers.as_ref());
-    let key = message.subject.strip_prefix(state::SUBJECT_PREFIX).unwrap_or(&message.subject).to_owned();
+fn entry(event: &Event) -> Change {
+    let key = event.subject.strip_prefix(state::SUBJECT_PREFIX).unwrap_or(&event.subject).to_owned();
     // The payload is copied: values are kept for long, and would keep their whole read buffer.
-    let value = state::value(&headers, Bytes::copy_from_slice(&message.payload));
-    Change::Entry { key, value, revision }
+    let value = state::value(&event.headers, Bytes::copy_from_slice(&event.payload));
+    Change::Entry { key, value, revision: event.sequence }
 }

@@ -1,7 +1,6 @@
 //! Bytes and subjects as NATS writes them: header blocks, the subject that acknowledges a delivery, times.
 //! Pure functions; anything that cannot be read gives `None` or is left out, never a panic.
 
-use async_nats::HeaderMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -39,23 +38,17 @@ impl Delivery {
     }
 }
 
-/// All headers in canonical order.
-pub(crate) fn headers(map: Option<&HeaderMap>) -> Headers {
-    let Some(map) = map else { return Headers::new() };
-    let pairs = map.iter().flat_map(|(name, values)| {
-        values.iter().map(move |value| (name.to_string(), value.as_str().to_owned()))
-    });
-    Headers::canonical(pairs)
+/// The status in a header block's first line: its code, and what it says.
+pub(crate) fn status(block: &[u8]) -> Option<(u16, String)> {
+    let line = block.split(|byte| *byte == b'\n').next()?.strip_prefix(b"NATS/1.0 ")?;
+    let line = String::from_utf8_lossy(line);
+    let (code, text) = line.trim_end().split_once(' ').unwrap_or((line.trim_end(), ""));
+    Some((code.parse().ok()?, text.to_owned()))
 }
 
-/// The first value of a header.
-pub(crate) fn header<'a>(map: Option<&'a HeaderMap>, name: &'static str) -> Option<&'a str> {
-    map?.get(async_nats::HeaderName::from_static(name)).map(|value| value.as_str())
-}
-
-/// Reads a header block as the stream keeps it. A block that the client library reads gives the same here;
-/// one that it refuses (bytes that are not UTF-8, a line without a colon) is read as far as it goes, with
-/// U+FFFD for what is no text: always the same for the same bytes.
+/// Reads a header block as the stream keeps it and as it comes on the wire. Where it is no header block (bytes
+/// that are not UTF-8, a line without a colon) it is read as far as it goes, with U+FFFD for what is no text:
+/// always the same for the same bytes.
 pub(crate) fn header_block(block: &[u8]) -> Headers {
     let text = String::from_utf8_lossy(block);
     let mut pairs: Vec<(String, String)> = Vec::new();

@@ -71,24 +71,31 @@ impl FromStr for Position {
 /// A revision comes between records that other nodes may have on their way, and after it each of those would
 /// still find the stream as long as it expects. So every record is also bound to the id of the one before it,
 /// and those that were computed without the revision are refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordId(String);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordId {
+    /// The first 16 hexadecimal digits of the revision's digest, as a number.
+    revision: u64,
+    sequence: u64,
+}
 
 impl RecordId {
     /// The id of the record at `sequence` in the output stream, when the revision in force there is the one
     /// whose payload has this digest. A revision is itself in force at its place.
-    pub fn new(revision: &Digest, sequence: u64) -> Self {
-        Self(format!("{}/{sequence}", &revision.hex()[..16]))
+    pub const fn new(revision: &Digest, sequence: u64) -> Self {
+        let [a, b, c, d, e, f, g, h, ..] = *revision.as_raw();
+        Self { revision: u64::from_be_bytes([a, b, c, d, e, f, g, h]), sequence }
     }
+}
 
-    /// The id as it stands in headers.
-    pub fn as_str(&self) -> &str {
-        &self.0
+/// As it stands in headers.
+impl fmt::Display for RecordId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}/{}", self.revision, self.sequence)
     }
 }
 
 /// Where a record is to be appended, and nowhere else.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The sequence that it is to get in the output stream.
     pub sequence: u64,

@@ -76,9 +76,9 @@ async fn of_two_appenders_one_meets_a_conflict_and_goes_on_from_the_tail() {
         }
         let conflict = within(second.answer()).await.expect_err("3 is taken");
         assert!(matches!(conflict, AppendError::Conflict { .. }), "{conflict}");
-        second.start_over();
         // What was under way behind the conflict either found its place or had none: never another one.
         let tail = broker.tail(&name).await.expect("the tail").last_sequence;
+        let mut second = broker.appender(&name).await.expect("a connection");
         second.append(&place(9), &record("out.a", 9), Ask::Answer).await.expect("handed over");
         let last = match within(second.answer()).await {
             Ok(last) => last,
@@ -141,7 +141,7 @@ async fn a_record_that_lands_in_another_stream_is_refused() {
             matches!(&refused, AppendError::Refused { reason, .. } if reason.contains("OTHER")),
             "{refused}"
         );
-        appender.start_over();
+        let mut appender = broker.appender(&stream("OUT")).await.expect("a connection");
         appender.append(&place(1), &record("nowhere", 1), Ask::Answer).await.expect("handed over");
         let nobody = within(appender.answer()).await.expect_err("no stream takes it");
         assert!(matches!(nobody, AppendError::Unavailable { .. }), "{nobody}");
@@ -188,10 +188,9 @@ async fn a_lost_connection_is_told_and_the_chain_goes_on() {
                         losses += 1;
                         server.restart();
                     }
-                    sequence = crate::harness::eventually(async || {
-                        appender.start_over();
-                        let tail = broker.tail(&name).await.ok();
-                        tail.filter(|_| appender.is_connected()).map(|tail| tail.last_sequence + 1)
+                    (appender, sequence) = crate::harness::eventually(async || {
+                        let appender = broker.appender(&name).await.ok()?;
+                        Some((appender, broker.tail(&name).await.ok()?.last_sequence + 1))
                     })
                     .await;
                 }

@@ -291,14 +291,14 @@ impl Appender for SimAppender {
         let mut chain = self.shared.chain.lock().unwrap();
         let sequence = place.sequence;
         let last_id = chain.last().and_then(|last| last.headers.get(ID_HEADER));
-        let follows = place.after.as_ref().is_none_or(|id| Some(id.as_str()) == last_id);
+        let follows = place.after.is_none_or(|id| Some(id.to_string().as_str()) == last_id);
         let accepted = chain.len() as u64 + 1 == sequence && follows;
         if accepted {
             let mut headers: Vec<_> =
                 record.wire_headers().map(|(n, v)| (n.to_owned(), v.into_owned())).collect();
             headers.push((EXPECTED_HEADER.to_owned(), (sequence - 1).to_string()));
-            headers.push((ID_HEADER.to_owned(), place.id.as_str().to_owned()));
-            let after = place.after.as_ref().map(|id| (AFTER_HEADER.to_owned(), id.as_str().to_owned()));
+            headers.push((ID_HEADER.to_owned(), place.id.to_string()));
+            let after = place.after.map(|id| (AFTER_HEADER.to_owned(), id.to_string()));
             headers.extend(after);
             chain.push(Stored {
                 sequence,
