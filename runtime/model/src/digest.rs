@@ -105,9 +105,17 @@ pub struct ParseDigestError {
     text: String,
 }
 
+/// Small pieces are gathered up to this many bytes, and hashed together.
+const GATHERED_BYTES: usize = 512;
+
 /// A digest in the making, fed piece by piece.
 #[derive(Clone, Debug, Default)]
-pub struct DigestBuilder(Sha256);
+pub struct DigestBuilder {
+    hasher: Sha256,
+    /// Pieces that are fed and not yet hashed: most are a few bytes, and each call of the hasher costs more
+    /// than they do.
+    gathered: Vec<u8>,
+}
 
 impl DigestBuilder {
     /// Nothing fed yet.
@@ -117,23 +125,32 @@ impl DigestBuilder {
 
     /// Feeds raw bytes.
     pub fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
+        if self.gathered.len() + bytes.len() > GATHERED_BYTES {
+            self.hasher.update(&self.gathered);
+            self.gathered.clear();
+            if bytes.len() >= GATHERED_BYTES / 2 {
+                self.hasher.update(bytes);
+                return;
+            }
+        }
+        self.gathered.extend_from_slice(bytes);
     }
 
     /// Feeds a number, as eight little-endian bytes.
     pub fn number(&mut self, number: u64) {
-        self.0.update(number.to_le_bytes());
+        self.update(&number.to_le_bytes());
     }
 
     /// Feeds a byte string with its length before it, so that neighbours cannot run into each other.
     pub fn field(&mut self, bytes: &[u8]) {
         self.number(bytes.len() as u64);
-        self.0.update(bytes);
+        self.update(bytes);
     }
 
     /// The digest of all that was fed.
-    pub fn finish(self) -> Digest {
-        Digest(self.0.finalize().into())
+    pub fn finish(mut self) -> Digest {
+        self.hasher.update(&self.gathered);
+        Digest(self.hasher.finalize().into())
     }
 }
 
@@ -161,6 +178,16 @@ mod tests {
             String::new(),
         ] {
             assert!(text.parse::<Digest>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn how_bytes_are_pieced_does_not_show() {
+        let bytes: Vec<u8> = (0..3_000_u32).map(|n| (n % 251) as u8).collect();
+        for piece in [1, 7, 8, 255, 256, 257, 511, 512, 513, 2_999] {
+            let mut builder = DigestBuilder::new();
+            bytes.chunks(piece).for_each(|piece| builder.update(piece));
+            assert_eq!(builder.finish(), Digest::of(&bytes), "pieces of {piece}");
         }
     }
 

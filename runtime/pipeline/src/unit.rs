@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use model::record::{self, own_subject};
 use model::{
-    Answer, Digest, DigestBuilder, Event, Fault, GuestFault, GuestFaultCode, Headers, HostFault,
+    Answer, Digest, DigestBuilder, Event, Fault, GuestFault, GuestFaultCode, Headers, HostFault, Message,
     OnGuestFault, Plan, Position, Receipt, ReceiptLink, Record, RecordKind, Subject, SubjectPattern,
 };
 
@@ -56,6 +56,8 @@ pub struct Unit {
     instances: Vec<Option<Box<dyn StepInstance>>>,
     calls: Vec<u64>,
     account: Account,
+    /// The last subject of an event, and what the sink's template makes of it.
+    last_subject: Option<(String, String)>,
 }
 
 /// What a receipt says, but for its link to the one before.
@@ -88,12 +90,6 @@ struct Account {
     outputs: DigestBuilder,
 }
 
-/// An event on its way through the steps, with whether a module chose its subject.
-struct Item {
-    event: Event,
-    subject_chosen: bool,
-}
-
 /// A guest fault with the step it happened in.
 struct StepFault {
     step: usize,
@@ -110,27 +106,32 @@ impl Unit {
     pub fn new(plan: Arc<LoadedPlan>, start: u64) -> Self {
         let instances = plan.steps.iter().map(|_| None).collect();
         let calls = vec![0; plan.steps.len()];
-        Self { plan, start, instances, calls, account: Account::default() }
+        Self { plan, start, instances, calls, account: Account::default(), last_subject: None }
     }
 
-    /// Executes one event and gives its records: its messages, or one dead letter.
+    /// Executes one event and adds its records to `records`: its messages, or one dead letter.
     ///
     /// # Errors
-    /// See [`UnitError`]; the event then counts as not read.
-    pub fn process(&mut self, event: &Event) -> Result<Vec<Record>, UnitError> {
-        let records = match self.run_steps(event).and_then(|items| self.messages(event, items)) {
-            Ok(records) => records,
-            Err(Failure::Host(fault)) => return Err(UnitError::Host(fault)),
+    /// See [`UnitError`]; the event then counts as not read, and has no records.
+    pub fn process(&mut self, event: &Event, records: &mut Vec<Record>) -> Result<(), UnitError> {
+        let before = records.len();
+        match self.run_steps(event).and_then(|items| self.messages(event, items, records)) {
+            Ok(()) => {}
+            Err(Failure::Host(fault)) => {
+                records.truncate(before);
+                return Err(UnitError::Host(fault));
+            }
             Err(Failure::Guest(StepFault { step, fault })) => {
+                records.truncate(before);
                 if self.plan.plan.on_guest_fault == OnGuestFault::Stop {
                     let step = self.plan.plan.steps[step].name.clone();
                     return Err(UnitError::Guest { sequence: event.sequence, step, fault });
                 }
-                vec![self.dead_letter(event, step, &fault)]
+                records.push(self.dead_letter(event, step, &fault));
             }
-        };
-        self.account.enter(event, &records);
-        Ok(records)
+        }
+        self.account.enter(event, &records[before..]);
+        Ok(())
     }
 
     /// How often each step was called since this was last asked.
@@ -160,43 +161,37 @@ impl Unit {
         Some(ReceiptDraft { receipt, position })
     }
 
-    fn run_steps(&mut self, event: &Event) -> Result<Vec<Item>, Failure> {
-        let mut items = self.run_step(0, event)?;
+    /// The messages of the last step. Their subjects are those that a module chose, this step's or an earlier
+    /// one's.
+    fn run_steps(&mut self, event: &Event) -> Result<Vec<Message>, Failure> {
+        let mut messages = self.run_step(0, event)?;
         for step in 1..self.plan.steps.len() {
             let mut next = Vec::new();
-            for item in &items {
-                let chosen_before = item.subject_chosen;
-                let answered = self.run_step(step, &item.event)?;
-                next.extend(answered.into_iter().map(|mut item| {
-                    item.subject_chosen |= chosen_before;
-                    item
-                }));
-                self.check_total(step, &next)?;
+            let mut bytes = 0;
+            for Message { subject: chosen, payload, headers } in messages {
+                let subject = chosen.clone().unwrap_or_else(|| event.subject.clone());
+                let mut answered = self.run_step(step, &Event { subject, payload, headers, ..*event })?;
+                for message in &mut answered {
+                    bytes += message.payload.len() + message.headers.wire_bytes();
+                    if message.subject.is_none() {
+                        message.subject.clone_from(&chosen);
+                    }
+                }
+                next.append(&mut answered);
+                self.check_total(step, next.len(), bytes)?;
             }
-            items = next;
+            messages = next;
         }
-        Ok(items)
+        Ok(messages)
     }
 
-    fn run_step(&mut self, step: usize, event: &Event) -> Result<Vec<Item>, Failure> {
-        let answer = self.call(step, event).map_err(|fault| match fault {
-            Fault::Guest(fault) => Failure::Guest(StepFault { step, fault }),
-            Fault::Host(fault) => Failure::Host(fault),
-        })?;
-        let messages = match answer {
-            Answer::Messages(messages) => messages,
-            Answer::Reject(reason) => return Err(guest(step, GuestFaultCode::Rejected, reason)),
-        };
-        let items = messages.into_iter().map(|message| Item {
-            subject_chosen: message.subject.is_some(),
-            event: Event {
-                subject: message.subject.unwrap_or_else(|| event.subject.clone()),
-                payload: message.payload,
-                headers: message.headers,
-                ..*event
-            },
-        });
-        Ok(items.collect())
+    fn run_step(&mut self, step: usize, event: &Event) -> Result<Vec<Message>, Failure> {
+        match self.call(step, event) {
+            Ok(Answer::Messages(messages)) => Ok(messages),
+            Ok(Answer::Reject(reason)) => Err(guest(step, GuestFaultCode::Rejected, reason)),
+            Err(Fault::Guest(fault)) => Err(Failure::Guest(StepFault { step, fault })),
+            Err(Fault::Host(fault)) => Err(Failure::Host(fault)),
+        }
     }
 
     /// Calls the step's instance, a fresh one if there is none. A fault costs the instance.
@@ -212,13 +207,12 @@ impl Unit {
     }
 
     /// Several calls of one step for one event share that step's bounds.
-    fn check_total(&self, step: usize, items: &[Item]) -> Result<(), Failure> {
+    fn check_total(&self, step: usize, messages: usize, bytes: usize) -> Result<(), Failure> {
         let limits = &self.plan.plan.steps[step].limits;
-        if items.len() > limits.messages_per_event as usize {
+        if messages > limits.messages_per_event as usize {
             let reason = format!("more than {} messages for one event", limits.messages_per_event);
             return Err(guest(step, GuestFaultCode::TooManyMessages, reason));
         }
-        let bytes: usize = items.iter().map(|i| i.event.payload.len() + i.event.headers.wire_bytes()).sum();
         if bytes as u64 > limits.bytes_per_event {
             let reason = format!("more than {} bytes for one event", limits.bytes_per_event);
             return Err(guest(step, GuestFaultCode::OutputTooLarge, reason));
@@ -226,46 +220,61 @@ impl Unit {
         Ok(())
     }
 
-    fn messages(&self, source: &Event, items: Vec<Item>) -> Result<Vec<Record>, Failure> {
+    fn messages(
+        &mut self,
+        source: &Event,
+        messages: Vec<Message>,
+        records: &mut Vec<Record>,
+    ) -> Result<(), Failure> {
         let last = self.plan.steps.len() - 1;
-        let record = |(index, item): (usize, Item)| {
-            let subject = self
-                .subject(source, item.subject_chosen.then_some(item.event.subject))
-                .map_err(|(code, reason)| guest(last, code, reason))?;
+        let most = self.plan.plan.sink.record_bytes as usize;
+        for (index, Message { subject, payload, headers }) in messages.into_iter().enumerate() {
+            let subject = match subject {
+                Some(subject) => self.chosen_subject(subject),
+                None => self.template_subject(&source.subject),
+            };
             let record = Record {
                 kind: RecordKind::Message,
-                subject,
-                headers: item.event.headers,
-                payload: item.event.payload,
+                subject: subject.map_err(|(code, reason)| guest(last, code, reason))?,
+                headers,
+                payload,
                 plan: self.plan.digest,
                 position: position(source.sequence, index),
             };
-            let (bytes, most) = (record.wire_bytes(), self.plan.plan.sink.record_bytes as usize);
+            let bytes = record.wire_bytes();
             if bytes > most {
                 let reason =
                     format!("message {index} takes {bytes} bytes with its headers, the sink takes {most}");
                 return Err(guest(last, GuestFaultCode::MessageTooLarge, reason));
             }
-            Ok(record)
-        };
-        items.into_iter().enumerate().map(record).collect()
+            records.push(record);
+        }
+        Ok(())
     }
 
-    fn subject(&self, source: &Event, chosen: Option<String>) -> Result<String, (GuestFaultCode, String)> {
-        let Some(subject) = chosen else {
-            let template = &self.plan.plan.sink.subject;
-            let expanded = template.expand(&source.subject).map_err(|token| {
-                let reason = format!(
-                    "the sink's template '{}' names token {token}, which the event's subject lacks",
-                    template.as_str()
-                );
-                (GuestFaultCode::BadSubject, reason)
-            })?;
-            let subject = Subject::try_from(expanded);
-            return subject
-                .map(Subject::into_string)
-                .map_err(|e| (GuestFaultCode::BadSubject, e.to_string()));
-        };
+    /// The subject by the sink's template. Neighbours mostly have one subject: the last one is kept.
+    fn template_subject(&mut self, source: &str) -> Result<String, (GuestFaultCode, String)> {
+        if let Some((of, subject)) = &self.last_subject
+            && of == source
+        {
+            return Ok(subject.clone());
+        }
+        let template = &self.plan.plan.sink.subject;
+        let expanded = template.expand(source).map_err(|token| {
+            let reason = format!(
+                "the sink's template '{}' names token {token}, which the event's subject lacks",
+                template.as_str()
+            );
+            (GuestFaultCode::BadSubject, reason)
+        })?;
+        let subject = Subject::try_from(expanded).map_err(|e| (GuestFaultCode::BadSubject, e.to_string()))?;
+        let subject = subject.into_string();
+        self.last_subject = Some((source.to_owned(), subject.clone()));
+        Ok(subject)
+    }
+
+    /// The subject that a module chose, if the plan allows it.
+    fn chosen_subject(&self, subject: String) -> Result<String, (GuestFaultCode, String)> {
         let subject = Subject::try_from(subject).map_err(|e| (GuestFaultCode::BadSubject, e.to_string()))?;
         if !self.plan.patterns.iter().any(|pattern| pattern.matches(subject.as_str())) {
             let reason = format!("subject '{}' is outside what the pipeline allows", subject.as_str());

@@ -245,10 +245,11 @@ fn execute(unit: Option<(u64, Unit)>, mut chunk: Chunk) -> (Option<(u64, Unit)>,
 /// Executes events until there are no more or the result is large; gives how many there were.
 fn execute_events(unit: &mut Unit, chunk: &Chunk, result: &mut ChunkResult) -> Result<usize, UnitError> {
     let mut bytes = 0;
+    result.records.reserve(chunk.events.len());
     for (index, event) in chunk.events.iter().enumerate() {
-        let records = unit.process(event)?;
-        bytes += records.iter().map(Record::wire_bytes).sum::<usize>();
-        result.records.extend(records);
+        let before = result.records.len();
+        unit.process(event, &mut result.records)?;
+        bytes += result.records[before..].iter().map(Record::wire_bytes).sum::<usize>();
         result.events += 1;
         result.through = Some(event.sequence);
         if bytes >= RESULT_BYTES_MAX {

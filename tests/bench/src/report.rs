@@ -34,8 +34,6 @@ pub(crate) enum Goal {
     AtLeast(f64),
     /// At most this.
     AtMost(f64),
-    /// Nothing: the value informs.
-    None,
 }
 
 /// All rows, with the machine they were measured on.
@@ -52,7 +50,6 @@ impl Goal {
         match self {
             Self::AtLeast(goal) => format!(">= {goal}"),
             Self::AtMost(goal) => format!("<= {goal}"),
-            Self::None => String::new(),
         }
     }
 
@@ -60,7 +57,6 @@ impl Goal {
         match self {
             Self::AtLeast(goal) => Some(value >= goal),
             Self::AtMost(goal) => Some(value <= goal),
-            Self::None => None,
         }
     }
 }

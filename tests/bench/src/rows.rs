@@ -1,7 +1,9 @@
 //! The rows of the suite, one file for each kind.
 
 mod append;
+mod latency;
 pub(crate) mod sandbox;
+mod start;
 
 use crate::Suite;
 use crate::report::{Report, Row};
@@ -30,6 +32,9 @@ const ROWS: &[(&[u32], &str, Measure)] = &[
     (&[1, 2], "NATS to NATS through the identity module", append::identity),
     (&[3], "NATS to NATS through mask-pii", append::mask),
     (&[4, 5, 6], "the engine alone", sandbox::measure),
+    (&[7], "latency from end to end", latency::measure),
+    (&[11], "starts, swaps and failures", start::start),
+    (&[12], "memory", start::memory),
 ];
 
 /// Runs the rows that were asked for, and reports.

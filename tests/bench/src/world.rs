@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use model::Digest;
-use serde_json::Value;
 use weir_tests::process::Process;
 use weir_tests::{NatsServer, Node, Pipeline, guest};
 
@@ -121,11 +120,6 @@ pub(crate) fn run_pipeline(nats: &NatsServer, node: &Node, pipeline: &Pipeline, 
 /// Deletes a pipeline.
 pub(crate) fn remove(node: &Node, pipeline: &Pipeline) {
     node.api().delete(&pipeline.path()).expect(204);
-}
-
-/// The status of a pipeline.
-pub(crate) fn status(node: &Node, pipeline: &Pipeline) -> Value {
-    node.api().get(&pipeline.path()).json()["status"].clone()
 }
 
 fn of_stream(client: &mut weir_tests::NatsClient, stream: &str, first: u64, last: u64, own: f64, server: f64) -> Run {

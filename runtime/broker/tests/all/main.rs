@@ -2,6 +2,7 @@
 
 mod chain;
 mod connecting;
+mod credentials;
 mod embedded;
 mod harness;
 mod reading;
