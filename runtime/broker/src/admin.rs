@@ -165,6 +165,25 @@ impl Broker {
         self.ensure(stream, &format!("Weir: output of pipeline {pipeline}"), &needed, wanted).await
     }
 
+    /// Makes sure that a stream exists that takes the records of a replay of a pipeline, under one pattern.
+    ///
+    /// # Errors
+    /// Every [`AdminError`].
+    pub async fn ensure_replay_stream(
+        &self,
+        pipeline: &PipelineName,
+        stream: &StreamName,
+        pattern: &SubjectPattern,
+    ) -> Result<(), AdminError> {
+        let wanted = json!({
+            "deny_delete": true,
+            "deny_purge": true,
+            "duplicate_window": ID_WINDOW_NS,
+        });
+        let description = format!("Weir: replay of pipeline {pipeline}");
+        self.ensure(stream, &description, std::slice::from_ref(pattern), wanted).await
+    }
+
     /// Makes sure that a stream exists in which a core NATS subject lands, so that it can be a source. Events
     /// older than `max_age` are dropped; `None` keeps all.
     ///

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use model::{Event, StreamName, SubjectPattern};
+use model::{Event, Headers, StreamName, SubjectPattern};
 use tokio::time::Instant;
 
 use crate::admin::{self, Retention, StreamState};
@@ -83,6 +83,7 @@ pub struct Reader {
     broker: Broker,
     stream: StreamName,
     filters: Vec<SubjectPattern>,
+    reserved: Reserved,
     /// The sequence after the last event given or put into `burst`.
     next: u64,
     /// Up to here the server is known to have looked for matching events.
@@ -104,6 +105,24 @@ pub struct Reader {
     failing_since: Option<Instant>,
     retry_at: Instant,
     fruitless: u32,
+}
+
+/// What becomes of headers that belong to NATS or to Weir.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reserved {
+    /// They are left out, as for events.
+    LeftOut,
+    /// They stay, as for records.
+    Kept,
+}
+
+impl Reserved {
+    fn of(self, headers: Headers) -> Headers {
+        match self {
+            Self::LeftOut => headers.without_reserved(),
+            Self::Kept => headers,
+        }
+    }
 }
 
 impl std::fmt::Debug for Reader {
@@ -129,11 +148,22 @@ impl Broker {
         subjects: &[SubjectPattern],
         from_sequence: u64,
     ) -> Result<Reader, ReadError> {
+        self.open_reader_with(stream, subjects, from_sequence, Reserved::LeftOut).await
+    }
+
+    pub(crate) async fn open_reader_with(
+        &self,
+        stream: &StreamName,
+        subjects: &[SubjectPattern],
+        from_sequence: u64,
+        reserved: Reserved,
+    ) -> Result<Reader, ReadError> {
         let next = from_sequence.max(1);
         let mut reader = Reader {
             broker: self.clone(),
             stream: stream.clone(),
             filters: subjects.to_vec(),
+            reserved,
             next,
             proven: next - 1,
             last_at_heartbeat: 0,
@@ -212,7 +242,7 @@ impl Reader {
     fn take(&mut self, mut event: Event, delivery: Delivery) {
         self.pending = delivery.pending;
         if !event.headers.is_empty() {
-            event.headers = event.headers.without_reserved();
+            event.headers = self.reserved.of(event.headers);
         }
         self.push(event);
     }
@@ -364,7 +394,7 @@ impl Reader {
             return Err(ReadError::Unavailable { stream: self.stream.clone(), reason });
         };
         let sequence = message.seq;
-        let headers = headers.without_reserved();
+        let headers = self.reserved.of(headers);
         self.push(Event { subject: message.subject, payload, headers, sequence, timestamp_ns });
         Ok(())
     }

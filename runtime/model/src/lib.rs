@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`digest`] and [`name`] (how things are called), [`event`] (what a transform sees and
 //! says), [`fault`] and [`limits`] (what goes wrong and what bounds it), [`plan`] (what runs), [`record`],
-//! [`receipt`] and [`revision`] (what is written down).
+//! [`receipt`], [`revision`] and [`totals`] (what is written down).
 
 pub mod digest;
 pub mod event;
@@ -19,6 +19,7 @@ pub mod receipt;
 pub mod record;
 pub mod revision;
 pub mod subject;
+pub mod totals;
 
 pub use digest::{Digest, DigestBuilder};
 pub use event::{Answer, Event, Message};
@@ -31,3 +32,4 @@ pub use receipt::{Receipt, ReceiptLink};
 pub use record::{ForeignRecord, Place, Position, Record, RecordId, RecordKind};
 pub use revision::Revision;
 pub use subject::{Subject, SubjectPattern, SubjectTemplate};
+pub use totals::Totals;

@@ -83,7 +83,7 @@ pub async fn read(sink: &impl Sink, pipeline: &PipelineName) -> Result<Option<Ch
 }
 
 /// Reads an entry as a record of this pipeline.
-fn parse(pipeline: &PipelineName, entry: Stored) -> Result<Record, StopReason> {
+pub(crate) fn parse(pipeline: &PipelineName, entry: Stored) -> Result<Record, StopReason> {
     let (sequence, subject) = (entry.sequence, entry.subject.clone());
     Record::from_wire(pipeline, entry.subject, &entry.headers, entry.payload).map_err(|why| {
         StopReason::new(

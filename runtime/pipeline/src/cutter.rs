@@ -2,7 +2,7 @@
 //! how they arrive in bursts changes the chunks, never the units.
 //!
 //! A unit ends with the event at its block's last sequence, if that event matches; else before the first
-//! matching event of a later block; or where a revision cuts it off.
+//! matching event of a later block, or with the source; or where a revision cuts it off.
 
 use std::sync::Arc;
 
@@ -112,6 +112,15 @@ impl Cutter {
         self.plan = plan;
         self.floor = self.read_through + 1;
         (self.floor, chunks.pop())
+    }
+
+    /// Closes the unit that is open, if one is: no more events will come.
+    pub fn finish(&mut self) -> Option<Chunk> {
+        let mut chunks = Vec::new();
+        if self.open.is_some() {
+            self.emit(&mut Vec::new(), Close::WithReceipt, &mut chunks);
+        }
+        chunks.pop()
     }
 
     /// Makes sure that a unit is open for `sequence`, and gives its last sequence.

@@ -13,9 +13,11 @@
 //! takes a record only at its position.
 //!
 //! Reading order: [`ports`], [`mod@unit`] (what a record is), [`cutter`] (where units begin and end),
-//! [`workers`], [`append`], [`chain`] (where to go on), [`run`], [`service`].
+//! [`workers`], [`append`], [`chain`] (where to go on), [`run`], [`service`], `batch` (a source that ends),
+//! [`verify`] (is it all so).
 
 pub mod append;
+mod batch;
 pub mod chain;
 pub mod cutter;
 pub mod meters;
@@ -24,8 +26,10 @@ pub mod run;
 pub mod service;
 pub mod status;
 pub mod unit;
+pub mod verify;
 pub mod workers;
 
+pub use batch::BatchEnd;
 pub use meters::Meters;
 pub use service::{Desired, Options, Pipeline};
 pub use status::{State, Status, StatusCell};

@@ -79,7 +79,7 @@ impl From<OpenError> for PortError {
 /// One pass over the events of a source.
 pub trait EventReader: Send + 'static {
     /// The next burst: at least one event, in order, none left out. Waits for it. Dropping the future loses
-    /// nothing.
+    /// nothing. An empty burst says that the source has ended, which files do and streams do not.
     ///
     /// # Errors
     /// [`PortError::Stop`] also when events were dropped before they were read.

@@ -27,6 +27,8 @@ pub struct Swap {
 pub enum ReadEnd {
     /// It was asked to.
     Stopped,
+    /// The source has ended, and all of it is read.
+    SourceEnded,
     /// A plan took over that reads another selection of the source.
     SourceChanged,
     /// The appender is gone, and says itself why.
@@ -73,6 +75,9 @@ impl<R: EventReader> Reading<R> {
                 Some(swap) = self.swaps.recv() => self.swap = Some(swap),
                 burst = self.reader.next() => {
                     let burst = burst?;
+                    if burst.is_empty() {
+                        return Ok(self.end().await);
+                    }
                     self.status.was_read(burst.len() as u64, self.reader.pending());
                     if let Some(end) = self.take(burst).await {
                         return Ok(end);
@@ -80,6 +85,16 @@ impl<R: EventReader> Reading<R> {
                 }
             }
         }
+    }
+
+    /// After a source's last event its unit is over, as if an event of a later block had come.
+    async fn end(&mut self) -> ReadEnd {
+        let last = self.cutter.finish();
+        let ended = match last {
+            Some(chunk) => self.dispatch(chunk).await,
+            None => None,
+        };
+        ended.unwrap_or(ReadEnd::SourceEnded)
     }
 
     /// Cuts a burst into chunks and submits them. A swap that waits comes in at the first event that it may

@@ -85,18 +85,20 @@ pub struct World<S, K, L> {
 
 /// A pipeline on one node.
 pub struct Pipeline<S, K, L> {
-    name: PipelineName,
-    world: World<S, K, L>,
+    pub(crate) name: PipelineName,
+    pub(crate) world: World<S, K, L>,
     workers: Arc<Workers>,
-    options: Options,
+    pub(crate) options: Options,
     meters: PipelineMeters,
-    status: Arc<StatusCell>,
+    pub(crate) status: Arc<StatusCell>,
 }
 
 /// How a run ended, when nothing is wrong.
-enum End {
+pub(crate) enum End {
     /// It was asked to, and all it had begun is done.
     Drained,
+    /// The source has ended, and all of it is done.
+    SourceEnded,
     /// Another node was quicker.
     Conflict,
     /// The chain has to be read anew.
@@ -136,6 +138,7 @@ impl<S: Source, K: Sink, L: Loader> Pipeline<S, K, L> {
             }
             match ended {
                 Ok(End::Drained | End::Again) => {}
+                Ok(End::SourceEnded) => break,
                 Ok(End::Conflict) => self.stand_by(&mut desired, &shutdown).await,
                 Err(PortError::Unavailable(why)) => {
                     tracing::warn!(pipeline = %self.name, why, "Waiting to try again");
@@ -153,12 +156,12 @@ impl<S: Source, K: Sink, L: Loader> Pipeline<S, K, L> {
         self.meters.up.set(0);
     }
 
-    fn enter(&self, state: State) {
+    pub(crate) fn enter(&self, state: State) {
         self.meters.up.set(u64::from(matches!(state, State::Running | State::Standby)));
         self.status.set_state(state);
     }
 
-    async fn run_once(
+    pub(crate) async fn run_once(
         &self,
         desired: &mut watch::Receiver<Desired>,
         shutdown: &CancellationToken,
@@ -408,7 +411,11 @@ impl<S: Source, K: Sink, L: Loader> Pipeline<S, K, L> {
     }
 
     /// Waits while another node extends the chain.
-    async fn stand_by(&self, desired: &mut watch::Receiver<Desired>, shutdown: &CancellationToken) {
+    pub(crate) async fn stand_by(
+        &self,
+        desired: &mut watch::Receiver<Desired>,
+        shutdown: &CancellationToken,
+    ) {
         self.meters.conflicts.inc();
         self.enter(State::Standby);
         let mut seen = None;
@@ -487,7 +494,11 @@ impl Tasks {
                 Some(Ended::Appending(Err(AppendError::Conflict))) => return Ok(End::Conflict),
                 Some(Ended::Appending(Err(AppendError::Port(error)))) => return Err(error),
                 Some(Ended::Appending(Ok(()))) | None => {
-                    return read.map(|end| if end == ReadEnd::Stopped { End::Drained } else { End::Again });
+                    return read.map(|end| match end {
+                        ReadEnd::Stopped => End::Drained,
+                        ReadEnd::SourceEnded => End::SourceEnded,
+                        ReadEnd::SourceChanged | ReadEnd::AppenderGone => End::Again,
+                    });
                 }
             }
         }
@@ -501,7 +512,11 @@ async fn wait_for_change(desired: &mut watch::Receiver<Desired>, shutdown: &Canc
     }
 }
 
-async fn pause(time: Duration, desired: &mut watch::Receiver<Desired>, shutdown: &CancellationToken) {
+pub(crate) async fn pause(
+    time: Duration,
+    desired: &mut watch::Receiver<Desired>,
+    shutdown: &CancellationToken,
+) {
     tokio::select! {
         () = tokio::time::sleep(time) => {}
         () = wait_for_change(desired, shutdown) => {}

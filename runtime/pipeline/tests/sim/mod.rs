@@ -16,6 +16,7 @@ use pipeline::ports::{
     StepInstance, StopReason, Stored, Tail,
 };
 use pipeline::service::World;
+use pipeline::verify::{Archive, RecordReader};
 use pipeline::{Desired, Meters, Options, Pipeline, StatusCell, Workers};
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
@@ -319,6 +320,47 @@ impl Appender for SimAppender {
             Some(answer) => answer,
             None => std::future::pending().await,
         }
+    }
+}
+
+/// The chain, read in bulk.
+pub(crate) struct SimArchive(pub(crate) Arc<Shared>);
+
+pub(crate) struct SimRecords {
+    shared: Arc<Shared>,
+    next: u64,
+}
+
+impl Archive for SimArchive {
+    type Reader = SimRecords;
+
+    async fn last_sequence(&self) -> Result<u64, PortError> {
+        Ok(self.0.chain.lock().unwrap().last().map_or(0, |stored| stored.sequence))
+    }
+
+    async fn get(&self, sequence: u64) -> Result<Option<Stored>, PortError> {
+        Ok(self.0.chain.lock().unwrap().iter().find(|stored| stored.sequence == sequence).cloned())
+    }
+
+    async fn next_on(&self, subject: &str, sequence: u64) -> Result<Option<Stored>, PortError> {
+        let chain = self.0.chain.lock().unwrap();
+        Ok(chain.iter().find(|stored| stored.sequence >= sequence && stored.subject == subject).cloned())
+    }
+
+    async fn open(&self, sequence: u64) -> Result<SimRecords, PortError> {
+        Ok(SimRecords { shared: self.0.clone(), next: sequence })
+    }
+}
+
+impl RecordReader for SimRecords {
+    async fn next(&mut self) -> Result<Vec<Stored>, PortError> {
+        let size = 1 + self.shared.dice.lock().unwrap().below(self.shared.burst_max as u64) as usize;
+        let chain = self.shared.chain.lock().unwrap();
+        let burst: Vec<Stored> =
+            chain.iter().filter(|stored| stored.sequence >= self.next).take(size).cloned().collect();
+        let last = burst.last().expect("nobody reads beyond the end");
+        self.next = last.sequence + 1;
+        Ok(burst)
     }
 }
 
