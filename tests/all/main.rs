@@ -3,6 +3,7 @@
 
 mod answers;
 mod bad_input;
+mod batch;
 mod chaos;
 mod determinism;
 mod footprint;
@@ -14,4 +15,5 @@ mod shutdown;
 mod source;
 mod tags;
 mod upload;
+mod verify;
 mod world;

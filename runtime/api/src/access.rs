@@ -67,6 +67,8 @@ pub(crate) const ROUTES: &[Route] = &[
     route(Method::POST,   "/v1/pipelines/{name}/pause",         OPERATE, Patience::Short),
     route(Method::POST,   "/v1/pipelines/{name}/resume",        OPERATE, Patience::Short),
     route(Method::GET,    "/v1/pipelines/{name}/dead-letters",  OPERATE, Patience::Short),
+    route(Method::POST,   "/v1/pipelines/{name}/verification",  OPERATE, Patience::Short),
+    route(Method::GET,    "/v1/pipelines/{name}/verification",  OPERATE, Patience::Short),
 ];
 
 const fn route(method: Method, path: &'static str, access: Access, patience: Patience) -> Route {

@@ -13,6 +13,7 @@ mod payload;
 mod pipeline;
 mod problem;
 mod trial;
+mod verification;
 
 pub use module::{Module, ModuleKind, ModuleList, PutTag, Tag, TagList};
 pub use node::{LatchState, NodeInfo, Readiness};
@@ -23,3 +24,4 @@ pub use pipeline::{
 };
 pub use problem::{PROBLEM_TYPE_PREFIX, Problem};
 pub use trial::{TryLimits, TryMessage, TryOutcome, TryRequest, TryResult};
+pub use verification::{Verification, VerificationDifference, VerificationState, VerifyRequest};

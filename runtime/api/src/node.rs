@@ -12,7 +12,7 @@ use model::{Digest, PipelineName, TagName};
 use crate::conditions::Preconditions;
 use crate::dto::{
     ApplyResult, DeadLetter, Module, NodeInfo, PipelineDescription, PipelineStatus, Readiness, Tag,
-    TryRequest, TryResult,
+    TryRequest, TryResult, Verification, VerifyRequest,
 };
 use crate::error::NodeError;
 
@@ -72,6 +72,12 @@ pub trait Node: Send + Sync + 'static {
     ) -> Reply<'_, ()>;
     /// Up to `limit` dead letters of a pipeline with an output sequence above `after`, oldest first.
     fn dead_letters(&self, name: PipelineName, after: u64, limit: u32) -> Reply<'_, DeadLetters>;
+    /// Begins to verify a pipeline's chain. Fails with
+    /// [`Code::VerificationRunning`](crate::Code::VerificationRunning) while this node verifies one.
+    fn begin_verification(&self, name: PipelineName, request: VerifyRequest) -> Reply<'_, Verification>;
+    /// The last verification of a pipeline on this node. Fails with
+    /// [`Code::VerificationNotFound`](crate::Code::VerificationNotFound).
+    fn verification(&self, name: PipelineName) -> Reply<'_, Verification>;
 
     /// What this node is.
     fn info(&self) -> Reply<'_, NodeInfo>;
@@ -116,6 +122,9 @@ pub struct PipelineFile {
     pub format: FileFormat,
     /// Its text.
     pub text: String,
+    /// The plan that it has to make; any if none is named. Another one fails with
+    /// [`Code::PlanDiffers`](crate::Code::PlanDiffers).
+    pub expected_plan: Option<Digest>,
 }
 
 /// What a pipeline file is written in.

@@ -16,7 +16,7 @@ use crate::auth::{self, Tokens};
 use crate::error::{Code, NodeError};
 use crate::node::Node;
 use crate::problem::{self, Caller};
-use crate::routes::{health, modules, pipelines, tags};
+use crate::routes::{health, modules, pipelines, tags, verification};
 use crate::{openapi, upload};
 
 /// How long things may take.
@@ -80,6 +80,7 @@ pub(crate) fn documented() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(pipelines::pause))
         .routes(routes!(pipelines::resume))
         .routes(routes!(pipelines::dead_letters))
+        .routes(routes!(verification::begin, verification::show))
 }
 
 /// The whole service.

@@ -5,3 +5,4 @@ pub(crate) mod health;
 pub(crate) mod modules;
 pub(crate) mod pipelines;
 pub(crate) mod tags;
+pub(crate) mod verification;

@@ -136,6 +136,20 @@ impl Client {
         self.call(&Method::GET, path, Sent::Nothing)
     }
 
+    /// Asks for something that is not text, of at most `bytes_max` bytes.
+    pub(crate) fn get_bytes(&self, path: &str, bytes_max: u64) -> Result<Vec<u8>, ClientError> {
+        let mut request = Request::builder().method(Method::GET).uri(format!("{}{path}", self.config.node));
+        if let Some(token) = &self.config.token {
+            request = request.header("authorization", format!("Bearer {}", token.reveal()));
+        }
+        let mut response = self.run(request, ())?;
+        if !response.status().is_success() {
+            return self.answer(response).map(|answer| answer.text.into_bytes());
+        }
+        let limited = response.body_mut().with_config().limit(bytes_max);
+        limited.read_to_vec().map_err(|error| self.unexpected(error.to_string()))
+    }
+
     /// Deletes something.
     pub(crate) fn delete(&self, path: &str) -> Result<Answer, ClientError> {
         self.call(&Method::DELETE, path, Sent::Nothing)

@@ -1,6 +1,6 @@
 //! The log of a node: lines for people on a terminal, JSON elsewhere, always on standard error.
 //!
-//! Verbs other than `up` do not log; they talk.
+//! Verbs that talk to a node do not log; they talk. Those that execute modules themselves log what is wrong.
 
 use std::io::IsTerminal as _;
 

@@ -8,6 +8,7 @@ mod app;
 mod cli;
 mod client;
 mod config;
+mod files;
 #[cfg(test)]
 mod golden;
 mod logging;

@@ -20,6 +20,10 @@ pub struct NodeInfo {
     pub workers: u32,
     /// The version of the NATS server; none while the node is not connected.
     pub nats_server_version: Option<String>,
+    /// The most bytes that one record may have in a plan that is made now: the NATS server's `max_payload`;
+    /// none while the node is not connected.
+    #[serde(default)]
+    pub record_bytes: Option<u32>,
     /// Where the NATS server is, without credentials.
     pub nats_url: String,
     /// When the process started: RFC 3339, UTC.

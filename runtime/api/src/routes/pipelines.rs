@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use model::PipelineName;
+use model::{Digest, PipelineName};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -50,6 +50,16 @@ pub(crate) async fn describe(
     Ok(([(header::ETAG, etag(pipeline.generation))], Json(pipeline)).into_response())
 }
 
+/// Which plan a pipeline file has to make.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ApplyParameters {
+    /// The digest of the plan that the file has to make here; any if left out.
+    #[param(value_type = Option<String>)]
+    plan: Option<Digest>,
+}
+
 /// Apply a pipeline file.
 ///
 /// A pipeline that is there already is swapped, at an event, by a revision record. Applying what is applied
@@ -60,6 +70,7 @@ pub(crate) async fn describe(
         ("if-match" = Option<String>, Header, description = "Only if the pipeline has this `ETag`."),
         ("if-none-match" = Option<String>, Header,
             description = "`*`: only if there is no such pipeline yet."),
+        ApplyParameters,
     ),
     request_body(description = "The pipeline file.", content(
         (String = "application/toml"),
@@ -70,7 +81,7 @@ pub(crate) async fn describe(
             headers(("etag" = String, description = "The generation, in quotes."))),
         (status = 200, description = "The pipeline is changed, or was so already.", body = ApplyResult,
             headers(("etag" = String, description = "The generation, in quotes."))),
-        (status = 409, description = "`sink-conflict`"),
+        (status = 409, description = "`sink-conflict`; `plan-differs`, with the `plan` that the file makes"),
         (status = 412, description = "`precondition-failed`"),
         (status = 422, description = "`invalid-pipeline`, with `line`, `column` and `key` where they are \
             known; `unknown-module`, `unknown-tag`, `source-not-found`, `source-gone`, `subject-overlap`, \
@@ -79,10 +90,11 @@ pub(crate) async fn describe(
 pub(crate) async fn apply(
     State(app): State<Arc<App>>,
     PathParameter(name): PathParameter<PipelineName>,
+    Parameters(parameters): Parameters<ApplyParameters>,
     request: Request,
 ) -> Result<Response, NodeError> {
     let conditions = Preconditions::from_headers(request.headers())?;
-    let file = pipeline_file(request).await?;
+    let file = PipelineFile { expected_plan: parameters.plan, ..pipeline_file(request).await? };
     let location = [(header::LOCATION, format!("/v1/pipelines/{name}"))];
     let result = app.node.apply_pipeline(name, file, conditions).await?;
     let status = match result.outcome {
@@ -217,7 +229,7 @@ async fn pipeline_file(request: Request) -> Result<PipelineFile, NodeError> {
     let text = String::from_utf8(bytes.into()).map_err(|error| {
         NodeError::new(Code::InvalidBody, format!("the pipeline file is not UTF-8: {}", error.utf8_error()))
     })?;
-    Ok(PipelineFile { format, text })
+    Ok(PipelineFile { format, text, expected_plan: None })
 }
 
 /// A cursor is opaque to clients, so that what it stands for can change.

@@ -264,6 +264,29 @@ impl Node for Shared {
         now(Ok(DeadLetters { dead_letters, next }))
     }
 
+    fn begin_verification(&self, name: PipelineName, request: VerifyRequest) -> Reply<'_, Verification> {
+        now(self.0.status(&name, PipelineState::Running).map(|_| Verification {
+            pipeline: name,
+            request,
+            state: VerificationState::Running,
+            started: "2026-01-01T00:00:00Z".into(),
+            records: 0,
+            records_total: 0,
+            events: 0,
+            receipts: 0,
+            inputs: None,
+            outputs: None,
+            other_engines: vec![],
+            difference: None,
+            error: None,
+        }))
+    }
+
+    fn verification(&self, name: PipelineName) -> Reply<'_, Verification> {
+        let detail = format!("'{name}' was not verified here");
+        now(Err(NodeError::new(Code::VerificationNotFound, detail)))
+    }
+
     fn info(&self) -> Reply<'_, NodeInfo> {
         now(Ok(NodeInfo {
             version: "0.1.0".into(),
@@ -272,6 +295,7 @@ impl Node for Shared {
             name: "node".into(),
             workers: 1,
             nats_server_version: None,
+            record_bytes: None,
             nats_url: "nats://localhost".into(),
             started: "2026-01-01T00:00:00Z".into(),
         }))

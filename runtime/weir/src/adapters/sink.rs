@@ -91,12 +91,12 @@ impl Appender for NatsAppender {
     }
 }
 
-fn stored(message: StoredMessage) -> Stored {
+pub(super) fn stored(message: StoredMessage) -> Stored {
     let StoredMessage { sequence, subject, headers, payload, .. } = message;
     Stored { sequence, subject, headers, payload }
 }
 
-fn port_error(error: &SinkError) -> PortError {
+pub(super) fn port_error(error: &SinkError) -> PortError {
     match error {
         SinkError::Unavailable { .. } => PortError::Unavailable(error.to_string()),
         SinkError::StreamGone { .. } => StopReason::new(

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use api::dto::{ApplyOutcome, ApplyResult};
 use api::{Code, NodeError, PipelineFile, Preconditions};
 use broker::{Retention, StreamState};
-use model::{PipelineName, Plan, StreamName, SubjectPattern, TagName};
+use model::{Digest, PipelineName, Plan, StreamName, SubjectPattern, TagName};
 
 use super::catalog::{Application, Catalog};
 use super::connection::Connection;
 use super::errors::{admin_error, chain_error, load_error, spec_error};
 use super::library::{Library, LoadError};
-use crate::spec::{Origin, PipelineSpec, Resolution, Start};
+use crate::spec::{Origin, PipelineSpec, Resolution, Start, landing_stream};
 
 /// The name by which errors call a file that came over the API.
 const FILE: &str = "pipeline file";
@@ -45,6 +45,7 @@ pub(crate) async fn apply(
     let (source, stream) = applying.source().await?;
     let plan = applying.plan(&source, &stream).await?;
     let (digest, revision) = (plan.digest(), current.as_ref().map(|(_, revision)| *revision));
+    check_expected(file, &plan, digest)?;
     let current = current.map(|(application, _)| application);
     if let Some(current) = current.as_ref().filter(|current| current.plan == plan) {
         // The stream may have been lost meanwhile, and then this makes it again.
@@ -72,6 +73,20 @@ pub(crate) async fn apply(
     };
     Catalog(&connection.state).put_pipeline(name, &application, revision).await?;
     Ok(ApplyResult { name: name.clone(), plan: digest, generation, outcome })
+}
+
+/// Whoever says which plan it is to be gets that one or none.
+fn check_expected(file: &PipelineFile, plan: &Plan, digest: Digest) -> Result<(), NodeError> {
+    match file.expected_plan {
+        Some(expected) if expected != digest => {
+            let detail = format!(
+                "the file makes plan {digest} here, and {expected} was asked for: lock the pipeline again"
+            );
+            let plan = serde_json::to_value(plan).map_err(NodeError::internal)?;
+            Err(NodeError::new(Code::PlanDiffers, detail).with("plan", plan))
+        }
+        _ => Ok(()),
+    }
 }
 
 struct Applying<'a> {
@@ -279,9 +294,4 @@ impl Applying<'_> {
         let known = current.map_or(0, |current| current.generation);
         Ok(known.max(chain.revision.generation) + 1)
     }
-}
-
-/// The stream in which the core subject of a pipeline lands.
-pub(crate) fn landing_stream(name: &PipelineName) -> StreamName {
-    format!("WEIR_IN_{name}").parse().expect("a pipeline's name is also good within a stream's")
 }

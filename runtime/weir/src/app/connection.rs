@@ -58,6 +58,23 @@ impl Connecting {
         self.0.get().is_some_and(|connection| connection.broker.is_connected())
     }
 
+    /// Connects, without trying again.
+    ///
+    /// # Errors
+    /// When the server cannot be reached, or refuses.
+    pub(crate) async fn connect_once(&self, options: ConnectOptions) -> anyhow::Result<()> {
+        let servers = options.servers.join(",");
+        match try_connect(options).await {
+            Ok(connection) => {
+                // Whoever was quicker has made the same connection.
+                let _ = self.0.set(connection);
+                Ok(())
+            }
+            Err(Failed::ForNow(reason)) => Err(ConnectError::Unreachable { servers, reason }.into()),
+            Err(Failed::ForGood(error)) => Err(error),
+        }
+    }
+
     /// Connects, and tries again for as long as the server cannot be reached.
     ///
     /// # Errors

@@ -4,15 +4,22 @@
 //! other way: pipelines append what is computed, then the API stops, then the embedded server.
 
 mod apply;
+pub(crate) mod attestation;
+pub(crate) mod batch;
 mod catalog;
 mod connection;
+pub(crate) mod differ;
 mod errors;
 pub(crate) mod library;
 mod node;
+pub(crate) mod replay;
 mod supervisor;
 mod trial;
 mod upload;
+pub(crate) mod verification;
+mod verifier;
 mod view;
+pub(crate) mod workbench;
 
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -33,6 +40,7 @@ use library::Library;
 use node::{Identity, WeirNode};
 use supervisor::Supervisor;
 use trial::Trials;
+use verifier::Verifier;
 
 /// Runs a node until `shutdown` is ready, and drains it.
 pub(crate) async fn up(config: NodeConfig, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
@@ -93,6 +101,7 @@ fn build(config: &NodeConfig, store: Store, nats_url: &str) -> anyhow::Result<We
     Ok(WeirNode {
         identity,
         connecting,
+        verifier: Verifier::new(library.clone(), workers.clone()),
         supervisor: Arc::new(Supervisor::new(library.clone(), workers, meters)),
         trials: Trials::new(library.clone()),
         library,

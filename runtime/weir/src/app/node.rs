@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use api::dto::{
     ApplyResult, LatchState, Module, NodeInfo, PipelineDescription, PipelineStatus, Readiness, Tag,
-    TryRequest, TryResult,
+    TryRequest, TryResult, Verification, VerifyRequest,
 };
 use api::{
     Code, DeadLetters, ModuleUpload, Node, NodeError, OutputStream, PipelineFile, Preconditions, Reply,
@@ -16,7 +16,7 @@ use model::record::own_subject;
 use model::{Digest, PipelineName, RecordKind, Revision, TagName};
 use prometheus_client::registry::Registry;
 
-use super::apply::{self, landing_stream};
+use super::apply;
 use super::catalog::{Application, Catalog, no_pipeline, no_tag};
 use super::connection::{Connecting, Connection};
 use super::errors::{admin_error, load_error, not_connected, sink_error};
@@ -24,7 +24,9 @@ use super::library::Library;
 use super::supervisor::Supervisor;
 use super::trial::Trials;
 use super::upload::Upload;
+use super::verifier::Verifier;
 use super::view::{self, FromChain};
+use crate::spec::landing_stream;
 
 /// What the node tells of itself.
 pub(crate) struct Identity {
@@ -45,6 +47,7 @@ pub(crate) struct WeirNode {
     pub(crate) library: Arc<Library>,
     pub(crate) supervisor: Arc<Supervisor>,
     pub(crate) trials: Trials,
+    pub(crate) verifier: Verifier,
     pub(crate) registry: Mutex<Registry>,
 }
 
@@ -335,16 +338,29 @@ impl Node for WeirNode {
         })
     }
 
+    fn begin_verification(&self, name: PipelineName, request: VerifyRequest) -> Reply<'_, Verification> {
+        reply(async move {
+            let stream = self.application(&name).await?.plan.sink.stream;
+            self.verifier.begin(self.connection()?, name, &stream, request).await
+        })
+    }
+
+    fn verification(&self, name: PipelineName) -> Reply<'_, Verification> {
+        reply(async move { self.verifier.last(&name) })
+    }
+
     fn info(&self) -> Reply<'_, NodeInfo> {
         reply(async {
-            let version = self.connecting.get().ok().map(|connection| connection.broker.server_version());
+            let broker = self.connecting.get().ok().map(|connection| &connection.broker);
+            let record_bytes = broker.map(|broker| u32::try_from(broker.max_payload()).unwrap_or(u32::MAX));
             Ok(NodeInfo {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 api: "v1".to_owned(),
                 engine: self.library.engine().fingerprint().to_owned(),
                 name: self.identity.name.clone(),
                 workers: u32::try_from(self.identity.workers).unwrap_or(u32::MAX),
-                nats_server_version: version,
+                nats_server_version: broker.map(broker::Broker::server_version),
+                record_bytes,
                 nats_url: self.identity.nats_url.clone(),
                 started: self.identity.started.clone(),
             })

@@ -4,23 +4,24 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use api::dto::{ApplyOutcome, ApplyResult, PipelineDescription};
+use api::dto::{ApplyOutcome, ApplyResult};
 use clap::Args;
 use model::Plan;
 
 use super::exit::{Ended, Exit};
-use super::module_arg::ModuleArg;
+use super::lock::planned;
 use super::output;
+use super::resolve::{PlanFiles, ResolveFlags, check_lock, read_lock, refuse_changes};
 use super::{Remote, Session};
-use crate::client::{ClientError, Sent};
-use crate::spec::{ModuleRef, Origin, PipelineSpec, Resolution, Start, StepSpec, TEXT_BYTES_MAX};
+use crate::client::{Answer, ClientError, Sent};
+use crate::spec::{ModuleRef, Origin, PipelineSpec, Start, StepSpec, TEXT_BYTES_MAX, plan_changes};
 
 /// The arguments of `weir apply`.
 #[derive(Args)]
 pub(crate) struct ApplyArgs {
-    /// The pipeline file, TOML or JSON; - reads standard input
-    file: PathBuf,
-    /// Change nothing; say whether anything would change, and end with code 2 if so
+    #[command(flatten)]
+    files: PlanFiles,
+    /// Change nothing; say what would change, and end with code 2 if anything would
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -35,16 +36,22 @@ pub(crate) struct CheckArgs {
     pub(crate) files: Vec<PathBuf>,
 }
 
-/// Applies a pipeline file. What is wrong in it is told before the node is asked.
+/// Applies a pipeline file, or exactly what a lock says. What is wrong in it is told before a node is asked.
 pub(crate) fn run(session: &Session, args: &ApplyArgs) -> anyhow::Result<()> {
-    let spec = read(&args.file)?;
     if args.dry_run {
-        return dry_run(session, &spec);
+        return dry_run(session, &args.files);
     }
-    let json = spec.text().trim_start().starts_with('{');
-    let media_type = if json { "application/json" } else { "application/toml" };
-    let path = format!("/v1/pipelines/{}", spec.name);
-    let answer = session.client.put(&path, Sent::Text(media_type, spec.text()))?;
+    let answer = match &args.files.locked {
+        Some(path) => apply_locked(session, path, args.files.file.as_deref())?,
+        None => {
+            let spec = read(args.files.file.as_ref().expect("without a lock the command line has a file"))?;
+            let json = spec.text().trim_start().starts_with('{');
+            let media_type = if json { "application/json" } else { "application/toml" };
+            session
+                .client
+                .put(&format!("/v1/pipelines/{}", spec.name), Sent::Text(media_type, spec.text()))?
+        }
+    };
     let result: ApplyResult = answer.read()?;
     let names = || vec![result.name.to_string()];
     let table = || {
@@ -60,6 +67,28 @@ pub(crate) fn run(session: &Session, args: &ApplyArgs) -> anyhow::Result<()> {
     output::show(session.output, &answer, names, table)
 }
 
+/// Applies what the lock says, on the condition that the node makes the same plan of it.
+fn apply_locked(session: &Session, path: &Path, file: Option<&Path>) -> anyhow::Result<Answer> {
+    let lock = read_lock(path)?;
+    file.map_or(Ok(()), |file| check_lock(&lock, path, file))?;
+    let engine = session.info()?.engine;
+    if engine != lock.engine {
+        let locked = &lock.engine;
+        output::talk(&format!("the node's engine is {engine}; {} was made with {locked}", path.display()));
+    }
+    let place = format!("/v1/pipelines/{}?plan={}", lock.plan.pipeline, lock.plan.digest());
+    let sent = session.client.put(&place, Sent::Text("application/json", &lock.pipeline_file()));
+    if let Err(ClientError::Refused(problem)) = &sent
+        && problem.code == "plan-differs"
+        && let Some(plan) = problem.extensions.get("plan")
+        && let Ok(made) = serde_json::from_value::<Plan>(plan.clone())
+    {
+        let what = format!("the node would make another plan than {} holds", path.display());
+        refuse_changes(&what, &plan_changes(&lock.plan, &made))?;
+    }
+    Ok(sent?)
+}
+
 /// Checks pipeline files, all of them, and ends with the first error.
 pub(crate) fn check(files: &[PathBuf]) -> anyhow::Result<()> {
     let mut first = None;
@@ -73,53 +102,14 @@ pub(crate) fn check(files: &[PathBuf]) -> anyhow::Result<()> {
     first.map_or(Ok(()), Err)
 }
 
-/// Compares the plan that the file makes now, tags and all, with the one that is applied.
-fn dry_run(session: &Session, spec: &PipelineSpec) -> anyhow::Result<()> {
-    let differs = |what: String| Err(Ended::new(Exit::Difference, what).into());
-    let applied = match session.client.get(&format!("/v1/pipelines/{}", spec.name)) {
-        Ok(answer) => answer.read::<PipelineDescription>()?,
-        Err(ClientError::Refused(problem)) if problem.status == 404 => {
-            return differs(format!("there is no pipeline {} yet: it would be created", spec.name));
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let plan = spec.resolve(&resolution(session, spec, &applied.plan)?)?;
-    if plan.digest() == applied.plan_digest {
-        return output::data(&format!("pipeline {} is as the file says", spec.name));
+/// Says what would change, and ends with a code of its own if anything would.
+fn dry_run(session: &Session, files: &PlanFiles) -> anyhow::Result<()> {
+    let planned = planned(session, files, &ResolveFlags::default())?;
+    let lines = planned.lines();
+    if planned.is_no_change() {
+        return output::lines(&lines);
     }
-    let changed = changed(&applied.plan, &plan);
-    differs(format!("pipeline {} would change: {}", spec.name, output::list(changed)))
-}
-
-/// What the node would resolve, as far as it can be seen from here: its own part is taken from the plan that
-/// it made before.
-fn resolution(session: &Session, spec: &PipelineSpec, applied: &Plan) -> anyhow::Result<Resolution> {
-    let resolve = |tag: &model::TagName| {
-        let module = ModuleArg::Whole(ModuleRef::Tag(tag.clone()));
-        Ok((tag.clone(), session.digest(&module)?))
-    };
-    let source_stream = match &spec.source.origin {
-        Origin::Stream(stream) => stream.clone(),
-        Origin::Subject { .. } => applied.source.stream.clone(),
-    };
-    Ok(Resolution {
-        tags: spec.tags().into_iter().map(resolve).collect::<anyhow::Result<_>>()?,
-        source_stream,
-        source_subjects: vec![],
-        record_bytes: applied.sink.record_bytes,
-    })
-}
-
-/// The parts in which two plans differ.
-fn changed(old: &Plan, new: &Plan) -> Vec<&'static str> {
-    let parts = [
-        ("source", old.source != new.source),
-        ("steps", old.steps != new.steps),
-        ("sink", old.sink != new.sink),
-        ("block", old.block != new.block),
-        ("on_guest_fault", old.on_guest_fault != new.on_guest_fault),
-    ];
-    parts.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part).collect()
+    Err(Ended::new(Exit::Difference, lines.join("\n  ")).into())
 }
 
 /// A pipeline on one line.
@@ -143,7 +133,14 @@ fn summary(spec: &PipelineSpec) -> String {
     format!("pipeline {name}: {source} from {start} -> {steps} -> {sink}")
 }
 
-fn read(path: &Path) -> anyhow::Result<PipelineSpec> {
+/// Reads and checks a pipeline file.
+pub(crate) fn read(path: &Path) -> anyhow::Result<PipelineSpec> {
+    let (text, name) = read_text(path)?;
+    Ok(PipelineSpec::parse(&text, &name)?)
+}
+
+/// Reads a small text file, or standard input for `-`; with the name by which errors call it.
+pub(crate) fn read_text(path: &Path) -> anyhow::Result<(String, String)> {
     let name = if path == Path::new("-") { "standard input".into() } else { path.display().to_string() };
     let unusable = |error: std::io::Error| Ended::new(Exit::Config, format!("cannot read {name}: {error}"));
     let source: Box<dyn Read> = match path == Path::new("-") {
@@ -153,5 +150,5 @@ fn read(path: &Path) -> anyhow::Result<PipelineSpec> {
     let mut text = String::new();
     // One byte more than may be there, so that the parser sees that there is too much.
     source.take(TEXT_BYTES_MAX as u64 + 1).read_to_string(&mut text).map_err(unusable)?;
-    Ok(PipelineSpec::parse(&text, &name)?)
+    Ok((text, name))
 }

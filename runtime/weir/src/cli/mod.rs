@@ -4,23 +4,30 @@
 //! the API's own JSON and does not.
 
 mod apply;
+mod attest;
 mod completions;
 mod dead;
+mod diff;
 pub(crate) mod exit;
 mod inspect;
+mod lock;
 mod module_arg;
 mod modules;
 mod output;
 mod pipelines;
 mod push;
+mod replay;
+mod resolve;
+mod run;
 mod tags;
 mod trial;
+mod verify;
 
 use clap::{Args, Parser, Subcommand};
 use model::PipelineName;
 
 use crate::client::Client;
-use crate::config::{ClientConfig, ClientFlags, Environment, NodeFlags};
+use crate::config::{ClientConfig, ClientFlags, Environment, LocalConfig, NodeFlags};
 use exit::{Ended, Exit};
 use output::Output;
 
@@ -84,8 +91,24 @@ pub(crate) enum Verb {
     Inspect(inspect::InspectArgs),
     /// Run one event through a module, in the real sandbox
     Try(trial::TryArgs),
-    /// Put a pipeline in force, as its file says
+    /// Put a pipeline in force, as its file or a lock says
     Apply(apply::ApplyArgs),
+    /// Show what an apply would change against what is in force
+    Plan(lock::PlanArgs),
+    /// Write down what a pipeline file comes to, every module by its digest
+    Lock(lock::LockArgs),
+    /// Run a pipeline over files, without node and broker
+    Run(Box<run::RunArgs>),
+    /// Execute a pipeline's past again, and compare all of it
+    Verify(Box<verify::VerifyArgs>),
+    /// Make a pipeline's outputs again, by the same or another plan, in a stream beside the live one
+    Replay(Box<replay::ReplayArgs>),
+    /// Compare two output streams, event by event
+    Diff(Box<diff::DiffArgs>),
+    /// Verify a part of a pipeline's past, and sign what it came to
+    Attest(Box<attest::AttestArgs>),
+    /// Write the events of a stream into a file
+    Export(Box<attest::ExportArgs>),
     /// List the pipelines
     Pipelines(Remote),
     /// Show how a pipeline is doing, or all of them
@@ -148,6 +171,39 @@ pub(crate) fn run(verb: Verb, before: &Remote, environment: &dyn Environment) ->
         }
         Verb::Try(args) => trial::run(&connect(args.remote.clone())?, &args),
         Verb::Apply(args) => apply::run(&connect(args.remote.clone())?, &args),
+        Verb::Plan(args) => lock::plan(&connect(args.remote.clone())?, &args),
+        Verb::Lock(args) => lock::lock(&args, || connect(args.remote.clone())),
+        Verb::Run(args) => {
+            let config = LocalConfig::new(&args.local, environment)?;
+            run::run(&args, &config, || connect(Remote { client: args.client.clone(), output: None }))
+        }
+        Verb::Verify(args) => {
+            if let Some(node) = args.node.clone().or(before.client.node.clone()) {
+                let client = ClientFlags { node: Some(node), ..ClientFlags::default() };
+                return verify::on_node(&connect(Remote { client, output: None })?, &args);
+            }
+            before.refuse_for("verify")?;
+            let config = LocalConfig::new(&args.local, environment)?;
+            match args.offline() {
+                Some(offline) => attest::check(&offline, &config),
+                None => verify::run(&args, &config, args.nats.required(environment)?),
+            }
+        }
+        Verb::Replay(args) => {
+            before.refuse_for("replay")?;
+            let config = LocalConfig::new(&args.local, environment)?;
+            replay::run(&args, &config, args.nats.required(environment)?)
+        }
+        Verb::Diff(args) => diff::run(&args, before.output(), args.nats.required(environment)?),
+        Verb::Attest(args) => {
+            before.refuse_for("attest")?;
+            let config = LocalConfig::new(&args.local, environment)?;
+            attest::attest(&args, &config, args.nats.required(environment)?)
+        }
+        Verb::Export(args) => {
+            before.refuse_for("export")?;
+            attest::export(&args, args.nats.required(environment)?)
+        }
         Verb::Pipelines(remote) => pipelines::list(&connect(remote)?),
         Verb::Status(args) => pipelines::status(&connect(args.remote)?, args.name.as_ref()),
         Verb::Pause(args) => pipelines::pause(&connect(args.remote)?, &args.name),

@@ -8,6 +8,7 @@
 
 mod client;
 mod context;
+mod local;
 mod nats;
 mod node;
 mod secret;
@@ -15,9 +16,13 @@ mod secret;
 use std::path::PathBuf;
 
 pub(crate) use client::{ClientConfig, ClientFlags};
-pub(crate) use nats::NatsSource;
+pub(crate) use local::{LocalConfig, LocalFlags};
+pub(crate) use nats::{ExternalNats, NatsFlags, NatsSource};
 pub(crate) use node::{LogConfig, LogFormat, NodeConfig, NodeFlags};
 pub(crate) use secret::Secret;
+
+/// The most worker threads.
+const WORKERS_MAX: usize = 1024;
 
 /// The environment of the process, or what a test says it is.
 pub(crate) trait Environment {

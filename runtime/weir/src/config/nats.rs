@@ -118,6 +118,15 @@ impl NatsFlags {
         Ok(Some(ExternalNats { options, named_by }))
     }
 
+    /// Finds the server for a verb that cannot do without one.
+    ///
+    /// # Errors
+    /// When nothing names one, or what names it cannot be used.
+    pub(crate) fn required(&self, environment: &dyn Environment) -> Result<ExternalNats, ConfigError> {
+        let missing = "name the NATS server, such as nats://127.0.0.1:4222, or set NATS_URL or a context";
+        self.resolve(environment)?.ok_or_else(|| ConfigError::value("--nats", missing))
+    }
+
     /// Credentials that were typed and have no server to go to are a mistake; those of the environment may
     /// well be there for other programs.
     fn refuse_without_server(&self, layers: &[Layer]) -> Result<Option<ExternalNats>, ConfigError> {

@@ -11,13 +11,11 @@ use broker::EmbeddedOptions;
 use clap::{Args, ValueEnum};
 
 use super::nats::{NatsFlags, NatsSource};
-use super::{ConfigError, Environment, xdg_directory};
+use super::{ConfigError, Environment, WORKERS_MAX, xdg_directory};
 use crate::spec::humane::ByteCount;
 
 /// The most that an upload may be allowed to have.
 const UPLOAD_BYTES_MAX: u64 = 1 << 30;
-/// The most worker threads.
-const WORKERS_MAX: usize = 1024;
 
 /// Everything that a node needs to know to start.
 #[derive(Clone, Debug)]

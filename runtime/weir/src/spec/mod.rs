@@ -5,10 +5,13 @@
 //! file, line, column and key. What needs a broker (which digest a tag stands for, which stream holds the
 //! events, how large a record may be) comes in as a [`Resolution`]. Nothing here does I/O.
 
+mod attestation;
 mod check;
 mod document;
 pub(crate) mod file;
 pub(crate) mod humane;
+mod lock;
+mod plan_diff;
 mod suggest;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,8 +23,11 @@ use model::{
     SubjectPattern, SubjectTemplate, TagName,
 };
 
+pub(crate) use attestation::{Attested, AttestedRevision, PublicKey, SigningKey};
 pub(crate) use document::{SpecError, SpecErrorKind, TEXT_BYTES_MAX};
 pub(crate) use file::{ModuleRef, Start, schema_text};
+pub(crate) use lock::{LOCK_FILE, Lock};
+pub(crate) use plan_diff::{PlanChange, plan_changes, value_changes};
 
 use document::{Document, KeyPath};
 
@@ -182,6 +188,11 @@ impl PipelineSpec {
         };
         self.steps.iter().enumerate().map(resolve).collect()
     }
+}
+
+/// The stream in which the core subject of a pipeline lands.
+pub(crate) fn landing_stream(name: &PipelineName) -> StreamName {
+    format!("WEIR_IN_{name}").parse().expect("a pipeline's name is also good within a stream's")
 }
 
 #[cfg(test)]

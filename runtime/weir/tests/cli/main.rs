@@ -180,37 +180,125 @@ fn a_pipeline_file_is_sent_as_it_is() {
     assert_eq!(asked[0].headers["content-type"], "application/toml");
 }
 
+/// A plan of [`PIPELINE`], in its canonical form.
+fn plan_text(module: &str, block: u32) -> String {
+    format!(
+        r#"{{"version":1,"pipeline":"p","source":{{"stream":"IN","subjects":[]}},"steps":[{{"name":"mask","module":"{module}","config":null,"limits":{{"memory_bytes":67108864,"fuel_per_event":200000000,"messages_per_event":1000,"bytes_per_event":8388608,"log_bytes_per_event":4096,"deadline_ms":10000}}}}],"sink":{{"stream":"OUT","subject":"out","allow":[],"record_bytes":1000}},"block":{block},"on_guest_fault":"dead_letter"}}"#
+    )
+}
+
+const NODE: &str = r#"{"version": "0.1.0", "api": "v1", "engine": "engine-1", "name": "n", "workers": 1,
+    "nats_server_version": "2.15.1", "record_bytes": 1000, "nats_url": "n", "started": "s"}"#;
+
 #[test]
-fn a_dry_run_says_whether_anything_would_change() {
-    let plan = |digest: &str, block: u32| {
-        format!(
-            r#"{{"version":1,"pipeline":"p","source":{{"stream":"IN","subjects":[]}},"steps":[{{"name":"mask","module":"{digest}","config":null,"limits":{{"memory_bytes":67108864,"fuel_per_event":200000000,"messages_per_event":1000,"bytes_per_event":8388608,"log_bytes_per_event":4096,"deadline_ms":10000}}}}],"sink":{{"stream":"OUT","subject":"out","allow":[],"record_bytes":1000}},"block":{block},"on_guest_fault":"dead_letter"}}"#
-        )
-    };
+fn a_plan_and_a_dry_run_say_what_would_change() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = write(directory.path(), "p.toml", PIPELINE.as_bytes());
     let other = DIGEST.replace("e3b0", "0000");
-    for (plan, code, says) in
-        [(plan(DIGEST, 256), 0, "is as the file says"), (plan(&other, 1), 2, "would change: steps, block")]
-    {
+    let module_changes = format!("~ steps.mask.module: {other} -> {DIGEST}");
+    let known = [("GET /v1/tags/mask", 200, tag("mask")), ("GET /v1/node", 200, NODE.to_owned())];
+    let known: Vec<_> = known.iter().map(|(line, status, body)| (*line, *status, body.as_str())).collect();
+    for (plan, code, says) in [
+        (plan_text(DIGEST, 256), 0, vec!["no change"]),
+        (plan_text(&other, 1), 2, vec!["would change: plan", "~ block: 1 -> 256", &module_changes]),
+    ] {
         let digest = model::Digest::of(plan.as_bytes());
         let description = format!(
             r#"{{"name": "p", "spec": "", "plan": {plan}, "plan_digest": "{digest}", "generation": 1,
             "applied": "2026-01-01T00:00:00Z", "status": {STATUS}}}"#
         );
-        let node = Node::answering(&[
-            ("GET /v1/pipelines/p", 200, &description),
-            ("GET /v1/tags/mask", 200, &tag("mask")),
-        ]);
-        let output = weir(&node.url, &format!("apply --dry-run {file}"));
-        let all = text(&output.stdout) + &text(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{all}");
-        assert!(all.contains(says), "{all}");
+        let node = Node::answering(
+            &[known.as_slice(), &[("GET /v1/pipelines/p", 200, description.as_str())]].concat(),
+        );
+        for (line, code) in [(format!("apply --dry-run {file}"), code), (format!("plan {file}"), 0)] {
+            let output = weir(&node.url, &line);
+            let all = text(&output.stdout) + &text(&output.stderr);
+            assert_eq!(output.status.code(), Some(code), "{line}: {all}");
+            assert!(says.iter().all(|says| all.contains(says)), "{line}: {all}");
+        }
         assert!(node.asked().iter().all(|asked| asked.line.starts_with("GET ")), "nothing is changed");
     }
-    let output = weir(&Node::answering(&[]).url, &format!("apply --dry-run {file}"));
+    let output = weir(&Node::answering(&known).url, &format!("apply --dry-run {file}"));
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("it would be created"));
+    assert!(text(&output.stderr).contains("would be created"));
+}
+
+/// A lock of [`PIPELINE`], made with the node's help, and its text.
+fn lock_in(directory: &Path) -> (String, String) {
+    let file = write(directory, "p.toml", PIPELINE.as_bytes());
+    let place = directory.join("weir.lock").display().to_string();
+    let one = format!("GET /v1/modules/{DIGEST}");
+    let node = Node::answering(&[
+        ("GET /v1/tags/mask", 200, &tag("mask")),
+        ("GET /v1/node", 200, NODE),
+        (&one, 200, &module("[]")),
+    ]);
+    let output = weir(&node.url, &format!("lock {file} --out {place}"));
+    let expected = model::Digest::of(plan_text(DIGEST, 256).as_bytes());
+    assert_eq!(text(&output.stdout), format!("{expected}\n"), "{}", text(&output.stderr));
+    let lock = std::fs::read_to_string(&place).expect("the lock is there");
+    let again = weir(&node.url, &format!("lock {file} --out -"));
+    assert_eq!(text(&again.stdout), lock, "locking again gives the same text");
+    (place, lock)
+}
+
+#[test]
+fn a_lock_says_all_of_a_plan_and_is_the_same_each_time() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (_, lock) = lock_in(directory.path());
+    for line in [
+        "engine = \"engine-1\"",
+        "tag = \"mask\"",
+        "size_bytes = 2048",
+        "record_bytes = 1000",
+        "start = \"beginning\"",
+    ] {
+        assert!(lock.contains(line), "{line} in {lock}");
+    }
+    // With the module at hand no node is asked, and the digest is that of its bytes.
+    let (file, empty) =
+        (directory.path().join("p.toml").display().to_string(), write(directory.path(), "e.wasm", b""));
+    let line = format!("lock {file} --module mask={empty} --record-bytes 4096 --out -");
+    let output = weir("http://127.0.0.1:1", &line);
+    assert!(text(&output.stdout).contains(&format!("module = \"{DIGEST}\"")), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_lock_is_applied_as_it_is_or_not_at_all() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (place, lock) = lock_in(directory.path());
+    let plan = model::Digest::of(plan_text(DIGEST, 256).as_bytes());
+    let put = format!("PUT /v1/pipelines/p?plan={plan}");
+    let result = format!(r#"{{"name": "p", "plan": "{plan}", "generation": 1, "outcome": "created"}}"#);
+    let node = Node::answering(&[("GET /v1/node", 200, NODE), (&put, 201, &result)]);
+    let output = weir(&node.url, &format!("apply --locked {place}"));
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let sent = text(&node.asked()[1].body);
+    assert!(sent.contains(DIGEST) && !sent.contains("\"mask\":"), "modules are pinned: {sent}");
+
+    // The node makes another plan of it: what differs is told.
+    let made = plan_text(DIGEST, 256).replace(":1000}", ":2000}");
+    let refused = format!(
+        r#"{{"type": "t", "title": "t", "status": 409, "code": "plan-differs", "detail": "d",
+        "request_id": "r", "plan": {made}}}"#
+    );
+    let node = Node::answering(&[("GET /v1/node", 200, NODE), (&put, 409, &refused)]);
+    let output = weir(&node.url, &format!("apply --locked {place}"));
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    let said = text(&output.stderr);
+    assert!(said.contains("~ sink.record_bytes: 1000 -> 2000"), "{said}");
+
+    // The file and the lock have gone apart.
+    let file = write(directory.path(), "other.toml", format!("block = 16\n{PIPELINE}").as_bytes());
+    let output = weir(&node.url, &format!("apply {file} --locked {place}"));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("~ block: 256 -> 16"), "{}", text(&output.stderr));
+
+    // A lock that somebody changed is none.
+    let edited = write(directory.path(), "edited.lock", lock.replace("block = 256", "block = 8").as_bytes());
+    let output = weir(&node.url, &format!("apply --locked {edited}"));
+    assert_eq!(output.status.code(), Some(78));
+    assert!(text(&output.stderr).contains("the lock was edited"), "{}", text(&output.stderr));
 }
 
 #[test]
