@@ -9,6 +9,7 @@ mod determinism;
 mod footprint;
 mod hostile;
 mod pipeline;
+mod replay;
 mod resilience;
 mod security;
 mod shutdown;

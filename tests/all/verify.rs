@@ -37,7 +37,7 @@ fn story() -> World {
     let mut sequence = 0;
     for (name, events) in [("leaky", 250), ("clock_random", 120), ("multi", 229)] {
         let module = world.push(name);
-        world.apply(&Pipeline::new("p").line("block = 64").step(module));
+        world.put_in_force(&Pipeline::new("p").line("block = 64").step(module), "p");
         let payloads: Vec<String> = (0..events).map(payload).collect();
         sequence = world.put(&payloads);
         world.settle("p", sequence);

@@ -65,6 +65,15 @@ impl World {
         })
     }
 
+    /// Applies a pipeline, and waits until its plan is in force, so that the next event is its own.
+    pub(crate) fn put_in_force(&self, pipeline: &Pipeline, name: &str) {
+        let applied = self.apply(pipeline).json();
+        eventually(&format!("the plan of {name} is in force"), || {
+            let status = self.status(name);
+            if status["generation"] == applied["generation"] { Ok(()) } else { Err(status) }
+        });
+    }
+
     /// Waits until the pipeline is in this state.
     pub(crate) fn wait_state(&self, pipeline: &str, state: &str) -> Value {
         eventually(&format!("{pipeline} is {state}"), || {

@@ -138,7 +138,7 @@ fn is_told_by_the_next_receipt_alone(shared: &Shared, record: u64) -> bool {
     let chain = shared.chain.lock().unwrap();
     let is_receipt =
         |stored: &&Stored| stored.subject.ends_with(".receipt") || stored.subject.ends_with(".revision");
-    chain.iter().filter(is_receipt).next_back().is_some_and(|last| last.sequence <= record)
+    chain.iter().rfind(is_receipt).is_some_and(|last| last.sequence <= record)
 }
 
 async fn an_altered_byte_is_found(case: &Case) {

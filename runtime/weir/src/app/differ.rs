@@ -136,13 +136,18 @@ fn json(record: &Record) -> Option<Value> {
 fn example(difference: OutputDifference, first: Option<&Record>, second: Option<&Record>) -> Example {
     let position = first.or(second).map(|record| record.position);
     let position = position.unwrap_or(Position { sequence: 0, index: 0 });
-    let changes = match (difference, first.and_then(json), second.and_then(json)) {
-        (OutputDifference::Payload, Some(first), Some(second)) => value_changes(&first, &second),
+    let changes = match (difference, first, second) {
+        (OutputDifference::Headers, Some(first), Some(second)) => {
+            value_changes(&headers_value(first), &headers_value(second))
+        }
+        (OutputDifference::Payload, Some(first), Some(second)) => match (json(first), json(second)) {
+            (Some(first), Some(second)) => value_changes(&first, &second),
+            _ => Vec::new(),
+        },
         _ => Vec::new(),
     };
     let shown = |record: &Record| match difference {
         OutputDifference::Subject => record.subject.clone(),
-        OutputDifference::Headers => format!("{:?}", record.headers.iter().collect::<Vec<_>>()),
         _ => format!("{} {}", record.kind.as_str(), String::from_utf8_lossy(&record.payload)),
     };
     Example {
@@ -153,6 +158,19 @@ fn example(difference: OutputDifference, first: Option<&Record>, second: Option<
         second: second.map(shown),
         changes,
     }
+}
+
+/// Headers as JSON: a text, or a list of them where a name stands there more than once.
+fn headers_value(record: &Record) -> Value {
+    let mut all = serde_json::Map::new();
+    for (name, value) in record.headers.iter() {
+        match all.get_mut(name) {
+            None => drop(all.insert(name.to_owned(), value.into())),
+            Some(Value::Array(values)) => values.push(value.into()),
+            Some(first) => *first = vec![first.take(), value.into()].into(),
+        }
+    }
+    Value::Object(all)
 }
 
 /// The messages and dead letters of a range, one after the other.
@@ -200,9 +218,9 @@ impl<R: RecordReader> Outputs<R> {
                 return Err(StopReason::new("chain-truncated", format!("record {middle} is gone")).into());
             };
             if self.record(entry)?.position.sequence < self.range.from {
-                low = middle + 1
+                low = middle + 1;
             } else {
-                high = middle
+                high = middle;
             }
         }
         Ok(low)

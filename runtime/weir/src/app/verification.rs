@@ -7,8 +7,8 @@ use anyhow::Context as _;
 use broker::{AdminError, Broker, ConnectOptions};
 use model::{PipelineName, StreamName};
 use pipeline::Workers;
-use pipeline::ports::PortError;
-use pipeline::verify::{Scope, Verdict, Verified, VerifyProgress, VerifyWorld, verify};
+use pipeline::ports::{Loader as _, PortError};
+use pipeline::verify::{Scope, Verdict, Verified, VerifyProgress, VerifyWorld, history_range, verify};
 use serde::{Deserialize, Serialize};
 
 use super::catalog::Catalog;
@@ -127,6 +127,21 @@ pub(crate) async fn world(
     Ok(VerifyWorld { source: NatsSource(connection.broker.clone()), archive, loader })
 }
 
+/// Loads the modules of every plan that a range of the chain needs.
+///
+/// # Errors
+/// When the chain cannot be read, or a module is not to be had.
+pub(crate) async fn load_all(
+    world: &NatsWorld,
+    pipeline: &PipelineName,
+    scope: &Scope,
+) -> Result<(), PortError> {
+    for revision in history_range(&world.archive, pipeline, scope).await?.revisions {
+        world.loader.load(&revision.plan).await?;
+    }
+    Ok(())
+}
+
 /// Verifies a chain.
 ///
 /// # Errors
@@ -139,7 +154,7 @@ pub(crate) async fn run(
     progress: &VerifyProgress,
     reached: impl FnMut(&Verified) + Send,
 ) -> anyhow::Result<Verdict> {
-    let verdict = verify(world, pipeline, workers, scope, progress, reached).await;
+    let verdict = Box::pin(verify(world, pipeline, workers, scope, progress, reached)).await;
     verdict.map_err(|error| match error {
         PortError::Unavailable(why) => anyhow::anyhow!("{why}"),
         PortError::Stop(reason) => anyhow::anyhow!("{} ({})", reason.detail, reason.code),

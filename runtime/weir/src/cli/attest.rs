@@ -2,6 +2,7 @@
 //! made of what.
 
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -81,7 +82,8 @@ pub(crate) fn attest(args: &AttestArgs, config: &LocalConfig, nats: ExternalNats
             Some(stream) => stream.clone(),
             None => verification::output_stream(connection, &args.name).await?,
         };
-        attestation::attest(&bench, connection, &args.name, &stream, (args.from, args.to)).await
+        let range = (args.from, args.to);
+        Box::pin(attestation::attest(&bench, connection, &args.name, &stream, range)).await
     }))?;
     let attested = attested.map_err(|found| {
         Ended::new(
@@ -103,7 +105,7 @@ pub(crate) fn attest(args: &AttestArgs, config: &LocalConfig, nats: ExternalNats
 }
 
 /// Writes the events of a stream into a file.
-pub(crate) fn export(args: &ExportArgs, nats: ExternalNats) -> anyhow::Result<()> {
+pub(crate) fn export(args: &ExportArgs, nats: &ExternalNats) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let range = ExportRange { from: args.from, to: args.to };
     let write = async |out: &mut dyn std::io::Write| {
@@ -119,7 +121,9 @@ pub(crate) fn export(args: &ExportArgs, nats: ExternalNats) -> anyhow::Result<()
         // Beside its place until it is whole.
         let folder = args.output.parent().filter(|folder| !folder.as_os_str().is_empty());
         let named = || format!("write {}", args.output.display());
-        let file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).with_context(named)?;
+        let usual = std::fs::Permissions::from_mode(0o666);
+        let file = tempfile::Builder::new().permissions(usual).tempfile_in(folder.unwrap_or(Path::new(".")));
+        let file = file.with_context(named)?;
         let mut out = std::io::BufWriter::new(file);
         let events = runtime.block_on(Box::pin(write(&mut out)))?;
         let file = out.into_inner().map_err(std::io::IntoInnerError::into_error).with_context(named)?;

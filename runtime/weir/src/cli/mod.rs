@@ -202,7 +202,7 @@ pub(crate) fn run(verb: Verb, before: &Remote, environment: &dyn Environment) ->
         }
         Verb::Export(args) => {
             before.refuse_for("export")?;
-            attest::export(&args, args.nats.required(environment)?)
+            attest::export(&args, &args.nats.required(environment)?)
         }
         Verb::Pipelines(remote) => pipelines::list(&connect(remote)?),
         Verb::Status(args) => pipelines::status(&connect(args.remote)?, args.name.as_ref()),

@@ -82,10 +82,9 @@ pub(crate) fn run(args: &VerifyArgs, config: &LocalConfig, nats: ExternalNats) -
     logging::start(&config.log)?;
     let bench = Workbench::new(config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let started = Instant::now();
-    let verdict = runtime.block_on(Box::pin(verify(args, &bench, nats)))?;
+    let (verdict, elapsed) = runtime.block_on(Box::pin(verify(args, &bench, nats)))?;
     match verdict {
-        Verdict::Identical(identical) => tell(&identical, started.elapsed()),
+        Verdict::Identical(identical) => tell(&identical, elapsed),
         Verdict::Differs(difference) => Err(Ended::new(Exit::Difference, difference.to_string()).into()),
     }
 }
@@ -150,7 +149,12 @@ pub(crate) fn on_node(session: &Session, args: &VerifyArgs) -> anyhow::Result<()
     }
 }
 
-async fn verify(args: &VerifyArgs, bench: &Workbench, nats: ExternalNats) -> anyhow::Result<Verdict> {
+/// Verifies, and gives how long that took with the modules loaded.
+async fn verify(
+    args: &VerifyArgs,
+    bench: &Workbench,
+    nats: ExternalNats,
+) -> anyhow::Result<(Verdict, Duration)> {
     let connection = verification::connect(bench, nats.options).await?;
     let stream = match &args.stream {
         Some(stream) => stream.clone(),
@@ -158,6 +162,9 @@ async fn verify(args: &VerifyArgs, bench: &Workbench, nats: ExternalNats) -> any
     };
     let scope = scope(args, &stream)?;
     let world = verification::world(connection, bench.loader(), &stream).await?;
+    // What is loaded now is not loaded when its turn comes, and what cannot be is told then.
+    let _ = verification::load_all(&world, args.name(), &scope).await;
+    let started = Instant::now();
     let progress = VerifyProgress::default();
     let mut kept = Instant::now();
     let reached = |at: &Verified| {
@@ -175,7 +182,7 @@ async fn verify(args: &VerifyArgs, bench: &Workbench, nats: ExternalNats) -> any
         // What it was for is done. Where it stays, nothing is lost but the time of the next verification.
         let _ = std::fs::remove_file(path);
     }
-    verdict
+    verdict.map(|verdict| (verdict, started.elapsed()))
 }
 
 fn scope(args: &VerifyArgs, stream: &StreamName) -> anyhow::Result<Scope> {

@@ -428,3 +428,157 @@ fn own_record(
     let subject = own_subject(pipeline, kind);
     Record { kind, subject, headers: Headers::new(), payload: payload.into(), plan, position }
 }
+
+#[cfg(test)]
+mod tests {
+    use model::{Limits, OnGuestFault, SinkPlan, SourcePlan, StepPlan};
+
+    use super::*;
+
+    fn plan() -> Plan {
+        Plan {
+            version: 1,
+            pipeline: "p".parse().expect("a name"),
+            source: SourcePlan { stream: "IN".parse().expect("a name"), subjects: vec![] },
+            steps: vec![StepPlan {
+                name: "a".into(),
+                module: Digest::of(b"module"),
+                config: serde_json::Value::Null,
+                limits: Limits::DEFAULT,
+            }],
+            sink: SinkPlan {
+                stream: "OUT".parse().expect("a name"),
+                subject: "out".parse().expect("a template"),
+                allow: vec![],
+                record_bytes: 1 << 20,
+            },
+            block: 2,
+            on_guest_fault: OnGuestFault::DeadLetter,
+        }
+    }
+
+    fn genesis() -> Revision {
+        let plan = plan();
+        Revision {
+            version: 1,
+            pipeline: plan.pipeline.clone(),
+            number: 1,
+            generation: 1,
+            from_sequence: 1,
+            plan_digest: plan.digest(),
+            plan,
+            closes: None,
+            previous: None,
+        }
+    }
+
+    fn message(sequence: u64, payload: &str) -> Record {
+        Record {
+            kind: RecordKind::Message,
+            subject: "out".into(),
+            headers: Headers::new(),
+            payload: payload.to_owned().into(),
+            plan: plan().digest(),
+            position: Position { sequence, index: 0 },
+        }
+    }
+
+    fn receipt(last_sequence: u64) -> Record {
+        let receipt = Receipt {
+            version: 1,
+            pipeline: plan().pipeline,
+            unit_start: last_sequence - 1,
+            first_sequence: last_sequence - 1,
+            last_sequence,
+            events: 2,
+            inputs: Digest::of(b"in"),
+            plan: plan().digest(),
+            engine: "e".into(),
+            messages: 2,
+            dead_letters: 0,
+            outputs: Digest::of(b"out"),
+            previous: None,
+        };
+        receipt_record(&receipt, 1)
+    }
+
+    fn open(folder: &std::path::Path) -> FileSink {
+        let files = SinkFiles {
+            output: Place::File(folder.join("out")),
+            format: OutputFormat::Ndjson,
+            dead: None,
+            receipts: Some(folder.join("receipts")),
+        };
+        FileSink::open(&files, &plan(), Digest::of(b"input"), &genesis()).expect("the files open")
+    }
+
+    fn append(sink: &FileSink, records: &[Record]) -> Result<(), PortError> {
+        let mut files = sink.lock();
+        records.iter().try_for_each(|record| {
+            let sequence = files.chain.last_sequence + 1;
+            files.append(sequence, record)
+        })
+    }
+
+    #[tokio::test]
+    async fn a_run_that_was_killed_stands_at_its_last_checkpoint() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let sink = open(folder.path());
+        assert_eq!(sink.tail().await.expect("a tail").last_sequence, 0);
+        let first = [revision_record(&genesis()), message(1, "a"), message(2, "b"), receipt(2)];
+        append(&sink, &first).expect("written");
+        sink.lock().checkpoint(false).expect("it is kept");
+        append(&sink, &[message(3, "c")]).expect("written");
+        let tail = sink.tail().await.expect("a tail");
+        assert_eq!((tail.last_sequence, tail.entry.map(|entry| entry.payload)), (5, Some("c".into())));
+        sink.lock().outputs[MESSAGES].flush().expect("written");
+        drop(sink);
+
+        let sink = open(folder.path());
+        let tail = sink.tail().await.expect("a tail");
+        let entry = tail.entry.expect("the receipt");
+        assert_eq!((tail.last_sequence, entry.payload), (4, receipt(2).payload));
+        let revision = sink.last_on("weir.p.revision").await.expect("a look").expect("the genesis");
+        assert_eq!((revision.sequence, revision.payload), (1, revision_record(&genesis()).payload));
+        assert_eq!(sink.totals().events, 2);
+        append(&sink, &[message(3, "C"), message(4, "d"), receipt(4)]).expect("written");
+        let finished = sink.finish().expect("it is whole");
+        assert_eq!((finished.totals.events, finished.events_before), (4, 2));
+        let text = std::fs::read_to_string(folder.path().join("out")).expect("it has its name");
+        assert_eq!(text, "a\nb\nC\nd\n");
+        let mut left: Vec<_> = std::fs::read_dir(folder.path())
+            .expect("a folder")
+            .map(|e| e.expect("an entry").file_name())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["out", "receipts"]);
+    }
+
+    #[test]
+    fn a_payload_that_is_not_one_line_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let sink = open(folder.path());
+        let error = append(&sink, &[message(1, "a\nb")]).expect_err("two lines").to_string();
+        assert!(error.contains("message 1/0 has a line break"), "{error}");
+        assert!(!folder.path().join("out").exists());
+    }
+
+    #[test]
+    fn a_run_of_something_else_begins_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let sink = open(folder.path());
+        append(&sink, &[revision_record(&genesis()), message(1, "a"), receipt(2)]).expect("written");
+        sink.lock().checkpoint(false).expect("it is kept");
+        let mut plan = plan();
+        plan.block = 4;
+        let files = SinkFiles {
+            output: Place::File(folder.path().join("out")),
+            format: OutputFormat::Ndjson,
+            dead: None,
+            receipts: None,
+        };
+        let other = FileSink::open(&files, &plan, Digest::of(b"input"), &genesis()).expect("the files open");
+        assert_eq!(other.totals(), Totals::NONE);
+        assert_eq!(other.lock().chain.last_sequence, 0);
+    }
+}
