@@ -212,6 +212,17 @@ fn a_killed_run_goes_on_and_ends_with_the_same_files() {
     });
     process.kill9();
     assert!(!batch.path("killed.out").exists(), "a file that is not whole has not its name");
+    // With another input it does not go on.
+    let short: String = input.lines().take(10).map(|line| format!("{line}\n")).collect();
+    let other = input.replace("killed", "altered");
+    for (wrong, says) in [(short, "the input ends before event"), (other, "record-differs")] {
+        std::fs::write(batch.path("in"), wrong).expect("the file can be written");
+        let output = start().output().expect("weir can be started");
+        assert_eq!(output.status.code(), Some(1), "{}", talk(&output));
+        assert!(talk(&output).contains(says), "{}", talk(&output));
+        assert!(talk(&output).contains("remove killed.out.checkpoint"), "{}", talk(&output));
+    }
+    std::fs::write(batch.path("in"), &input).expect("the file can be written");
     let output = start().output().expect("weir can be started");
     assert!(output.status.success(), "{}", talk(&output));
     assert!(talk(&output).contains("of an earlier run"), "{}", talk(&output));

@@ -10,7 +10,7 @@ use pipeline::{BatchEnd, Desired, Options, Pipeline};
 use tokio_util::sync::CancellationToken;
 
 use super::workbench::Workbench;
-use crate::files::{FileSink, FileSource, Finished, InputOptions, SinkFiles};
+use crate::files::{FileSink, FileSource, Finished, InputOptions, Place, SinkFiles};
 
 /// The threads of the scheduler: one reads and one writes, and modules run on workers.
 const SCHEDULER_THREADS: usize = 2;
@@ -57,27 +57,36 @@ pub(crate) fn run(bench: &Workbench, batch: Batch, progress: &ProgressBar) -> an
                 bench.library.load(module).await?;
             }
             started = Instant::now();
-            let world = World {
-                source: FileSource::new(input, progress.clone()),
-                sink: sink.clone(),
-                loader: bench.loader(),
-            };
+            let source = FileSource::new(input, progress.clone());
+            let read_through = source.read_through();
+            let world = World { source, sink: sink.clone(), loader: bench.loader() };
             let options = Options::for_workers(bench.workers.count());
             let name = plan.pipeline.clone();
             let meters = bench.meters(&name);
             let pipeline = Pipeline::new(name, world, Arc::clone(&bench.workers), options, meters);
             let ended = pipeline.run_to_end(desired(plan, start_sequence), CancellationToken::new()).await;
-            anyhow::Ok(ended)
+            anyhow::Ok((ended, read_through.load(std::sync::atomic::Ordering::Relaxed)))
         })?;
         // A read that waits for standard input does not keep the process.
         runtime.shutdown_background();
         if let Some(error) = sink.take_error() {
             return Err(error.into());
         }
+        let anew = match &files.output {
+            Place::File(path) if events_before > 0 => {
+                format!("; to begin anew, remove {}.checkpoint", path.display())
+            }
+            _ => String::new(),
+        };
+        let (outcome, read_through) = outcome;
         match outcome {
+            Ok(BatchEnd::Done) if read_through < sink.position() => anyhow::bail!(
+                "the input ends before event {}, which an earlier run had read: it is not the same{anew}",
+                sink.position()
+            ),
             Ok(BatchEnd::Done) => {}
             Ok(BatchEnd::Stopped) => anyhow::bail!("the run was ended before its input"),
-            Err(reason) => anyhow::bail!("{reason} ({})", reason.code),
+            Err(reason) => anyhow::bail!("{reason} ({}){anew}", reason.code),
         }
     }
     let finished = sink.finish()?;

@@ -160,3 +160,29 @@ pub(crate) async fn run(
         PortError::Stop(reason) => anyhow::anyhow!("{} ({})", reason.detail, reason.code),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use model::Totals;
+
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_is_of_one_chain() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("c");
+        let name = |name: &str| name.parse::<PipelineName>().expect("a name");
+        let stream = |name: &str| name.parse::<StreamName>().expect("a name");
+        let read = |pipeline: &str, from: &str| VerifyCheckpoint::read(&path, &name(pipeline), &stream(from));
+        assert_eq!(read("p", "OUT").expect("no file is fine"), None);
+        let progress = Verified { through: 64, record: 66, link: None, totals: Totals::NONE };
+        VerifyCheckpoint::new(&name("p"), &stream("OUT"), progress).write(&path).expect("it is written");
+        assert_eq!(read("p", "OUT").expect("it can be read"), Some(progress));
+        for (pipeline, from) in [("q", "OUT"), ("p", "OTHER")] {
+            let error = read(pipeline, from).expect_err("another chain").to_string();
+            assert!(error.contains("name another file"), "{error}");
+        }
+        std::fs::write(&path, "{").expect("written");
+        assert!(read("p", "OUT").is_err());
+    }
+}

@@ -46,6 +46,12 @@ impl Output {
         Ok(Self::File(PartialFile { path: path.to_owned(), writer, bytes }))
     }
 
+    /// Whether so many bytes lie aside already, where there is a file at all.
+    pub(super) fn holds(path: Option<&PathBuf>, bytes: u64) -> bool {
+        let length = path.map(|path| fs::metadata(partial_path(path)).map_or(0, |metadata| metadata.len()));
+        length.is_none_or(|length| length >= bytes)
+    }
+
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Nowhere => Ok(()),

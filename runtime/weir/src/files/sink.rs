@@ -125,6 +125,12 @@ impl FileSink {
             Some(path) => Checkpoint::read(path)?.filter(|found| found.making == making),
             None => None,
         };
+        // Where somebody took away what was written, there is nothing to go on from.
+        let paths = [output_path.as_ref(), files.dead.as_ref(), files.receipts.as_ref()];
+        let found = found.filter(|found| {
+            found.is_finished
+                || paths.iter().zip(found.bytes).all(|(path, bytes)| Output::holds(*path, bytes))
+        });
         let bytes = found.as_ref().map_or([0; 3], |found| found.bytes);
         let is_finished = found.as_ref().is_some_and(|found| found.is_finished);
         let open = |path: Option<&PathBuf>, bytes| match path {
@@ -160,6 +166,11 @@ impl FileSink {
     /// What was done so far.
     pub(crate) fn totals(&self) -> Totals {
         self.lock().totals
+    }
+
+    /// The source event of the last record, 0 if there is none.
+    pub(crate) fn position(&self) -> u64 {
+        self.lock().chain.last.as_ref().map_or(0, |record| record.position.sequence)
     }
 
     /// Whether an earlier run has written everything, and was killed while it gave names.

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use indicatif::ProgressBar;
@@ -36,6 +37,7 @@ pub(crate) struct FileSource {
     progress: ProgressBar,
     /// Standard input, which can be read once.
     standard: Arc<Mutex<Option<std::io::Stdin>>>,
+    read_through: Arc<AtomicU64>,
 }
 
 /// One pass over an input. It is opened when it is first read, so that a pass that is never read costs
@@ -45,6 +47,7 @@ pub(crate) struct FileReader {
     standard: Arc<Mutex<Option<std::io::Stdin>>>,
     options: Arc<InputOptions>,
     progress: ProgressBar,
+    read_through: Arc<AtomicU64>,
 }
 
 enum State {
@@ -61,14 +64,20 @@ impl FileSource {
     /// An input that is yet to be opened.
     pub(crate) fn new(options: InputOptions, progress: ProgressBar) -> Self {
         let standard = Arc::new(Mutex::new(Some(std::io::stdin())));
-        Self { options: Arc::new(options), progress, standard }
+        Self { options: Arc::new(options), progress, standard, read_through: Arc::default() }
+    }
+
+    /// Where the last sequence that any pass has read can be seen, 0 if none.
+    pub(crate) fn read_through(&self) -> Arc<AtomicU64> {
+        self.read_through.clone()
     }
 }
 
 impl Source for FileSource {
     type Reader = FileReader;
 
-    /// How long an input is, is known at its end only. That it ends before the chain does shows there, too.
+    /// How long an input is, is known at its end only. That it ends before the chain does is for whoever
+    /// runs it to see, by [`read_through`](Self::read_through).
     async fn last_sequence(&self, _: &SourcePlan) -> Result<u64, PortError> {
         Ok(u64::MAX)
     }
@@ -79,6 +88,7 @@ impl Source for FileSource {
             standard: self.standard.clone(),
             options: self.options.clone(),
             progress: self.progress.clone(),
+            read_through: self.read_through.clone(),
         })
     }
 }
@@ -128,7 +138,8 @@ impl EventReader for FileReader {
             PortError::Unavailable(format!("the thread that reads the input ended: {error}"))
         })?;
         let burst = burst?;
-        if !burst.is_empty() {
+        if let Some(last) = burst.last() {
+            self.read_through.store(last.sequence, Ordering::Relaxed);
             self.state = read_on(splitter);
         }
         Ok(burst)

@@ -80,6 +80,23 @@ fn the_exit_code_says_how_it_went() {
         ("up --listen 0.0.0.0:7676".to_owned(), 78, "--tokens-file"),
         ("up --nats http://x".to_owned(), 78, "is not an address of NATS"),
         ("-o json up".to_owned(), 64, "talks to no node"),
+        ("run".to_owned(), 64, "<FILE>"),
+        ("run --locked none.lock".to_owned(), 78, "cannot read none.lock"),
+        (format!("run --locked {good}"), 78, "this is a pipeline file, not a lock"),
+        (format!("lock {good} --node http://127.0.0.1:1"), 69, "is `weir up` running?"),
+        ("verify p".to_owned(), 78, "--nats: name the NATS server"),
+        ("verify p --nats nats://127.0.0.1:1".to_owned(), 69, "127.0.0.1:1"),
+        ("verify --attestation a.json".to_owned(), 64, "--public-key"),
+        (
+            "verify --attestation a.json --public-key none.pem".to_owned(),
+            78,
+            "--public-key: cannot read none.pem",
+        ),
+        ("replay p --nats nats://127.0.0.1:1".to_owned(), 64, "--into"),
+        ("replay p --into X --from 0 --nats nats://127.0.0.1:1".to_owned(), 64, "sequences begin at 1"),
+        ("diff A B --nats nats://127.0.0.1:1".to_owned(), 69, "127.0.0.1:1"),
+        (format!("attest p --key {good} --nats nats://127.0.0.1:1"), 1, "openssl genpkey"),
+        ("export A --nats nats://127.0.0.1:1".to_owned(), 69, "127.0.0.1:1"),
     ] {
         let output = weir(&node.url, &line);
         let talk = text(&output.stderr);
