@@ -95,6 +95,10 @@ impl History {
         }
         let revisions = found!(revisions(archive, pipeline, last_record).await?);
         let Some(first) = revisions.first() else {
+            if let Some(entry) = archive.get(1).await? {
+                let found = found!(record_of(pipeline, entry));
+                return Ok(Err(revision_altered(1, &found, ("kind", "the first revision".into()))));
+            }
             let detail = format!(
                 "the output stream has no revision of pipeline '{pipeline}', so nothing says what ran: its beginning \
                  is gone, or it is another pipeline's"
