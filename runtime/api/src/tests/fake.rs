@@ -203,12 +203,15 @@ impl Node for Shared {
             let error = NodeError::new(Code::InvalidPipeline, "unknown key 'wrong'");
             return now(Err(error.with("line", 1).with("column", 1).with("key", "wrong")));
         }
+        let plan = Digest::of(file.text.as_bytes());
+        if file.expected_plan.is_some_and(|expected| expected != plan) {
+            return now(Err(NodeError::new(Code::PlanDiffers, "it makes another plan")));
+        }
         let (outcome, generation) = match before {
             None => (ApplyOutcome::Created, 1),
             Some((text, generation)) if text == file.text => (ApplyOutcome::Unchanged, generation),
             Some((_, generation)) => (ApplyOutcome::Changed, generation + 1),
         };
-        let plan = Digest::of(file.text.as_bytes());
         state.pipelines.insert(name.clone(), (file.text, generation));
         now(Ok(ApplyResult { name, plan, generation, outcome }))
     }
