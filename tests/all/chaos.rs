@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use model::{Event, Plan};
-use weir_tests::oracle::{self, Outcome};
+use weir_tests::oracle::{self, Account, Outcome};
 use weir_tests::random::Random;
 use weir_tests::stream;
 use weir_tests::{NatsClient, NatsServer, Node, Pipeline, eventually, guest, within};
@@ -16,27 +16,28 @@ const TIME_MAX: Duration = Duration::from_secs(1_200);
 const NODES: usize = 3;
 
 /// What is to happen.
-struct Story {
-    name: &'static str,
-    events: u64,
-    node_kills: u64,
-    server_kills: u64,
-    first: Pipeline,
+pub(crate) struct Story {
+    pub(crate) name: &'static str,
+    pub(crate) events: u64,
+    pub(crate) node_kills: u64,
+    pub(crate) server_kills: u64,
+    pub(crate) first: Pipeline,
     /// Put in force half-way.
-    second: Option<Pipeline>,
+    pub(crate) second: Option<Pipeline>,
 }
 
-struct Chaos {
-    story: Story,
+/// The world in which it happens.
+pub(crate) struct Chaos {
+    pub(crate) story: Story,
     started: Instant,
-    random: Random,
-    nodes: Vec<Node>,
-    client: NatsClient,
-    nats: NatsServer,
+    pub(crate) random: Random,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) client: NatsClient,
+    pub(crate) nats: NatsServer,
 }
 
 impl Chaos {
-    fn new(story: Story, guests: &[&str], payload: impl Fn(u64, &mut Random) -> String) -> Self {
+    pub(crate) fn new(story: Story, guests: &[&str], payload: impl Fn(u64, &mut Random) -> String) -> Self {
         let mut random = Random::seeded(story.name);
         let mut nats = NatsServer::start();
         let mut client = nats.client();
@@ -65,13 +66,9 @@ impl Chaos {
             weir_tests::eventually::drift(Duration::from_millis(self.random.below(40)));
             if self.random.below(kills - kill) < server_kills_left {
                 server_kills_left -= 1;
-                self.nats.kill9();
-                self.nats.restart();
-                self.client = self.nats.client();
+                self.kill_server();
             } else {
-                let victim = self.random.below(NODES as u64) as usize;
-                self.nodes[victim].kill9();
-                self.nodes[victim].launch();
+                self.kill_node();
             }
             if kill == kills / 2
                 && let Some(second) = self.story.second.clone()
@@ -80,13 +77,30 @@ impl Chaos {
             }
         }
         self.wait_for(self.story.events);
+        self.check_nodes();
+    }
+
+    pub(crate) fn kill_server(&mut self) {
+        self.nats.kill9();
+        self.nats.restart();
+        self.client = self.nats.client();
+    }
+
+    pub(crate) fn kill_node(&mut self) {
+        let victim = self.random.below(NODES as u64) as usize;
+        self.nodes[victim].kill9();
+        self.nodes[victim].launch();
+    }
+
+    /// Waits until all nodes are there.
+    pub(crate) fn check_nodes(&mut self) {
         eventually("no node has died by itself", || {
             self.nodes.iter_mut().try_for_each(|node| node.ready().map(|_| ()))
         });
     }
 
     /// Applies a pipeline through whichever node is there to take it.
-    fn apply(&self, pipeline: &Pipeline) {
+    pub(crate) fn apply(&self, pipeline: &Pipeline) {
         let body = pipeline.toml();
         eventually("the pipeline is applied", || {
             let mut last = "no node".to_owned();
@@ -104,7 +118,7 @@ impl Chaos {
     }
 
     /// Waits until the output stream has come to this event.
-    fn wait_for(&mut self, sequence: u64) {
+    pub(crate) fn wait_for(&mut self, sequence: u64) {
         let left = TIME_MAX.saturating_sub(self.started.elapsed());
         let (client, nats, nodes) = (&mut self.client, &self.nats, &self.nodes);
         within(left, &format!("the chain comes to event {sequence}"), || {
@@ -129,6 +143,15 @@ impl Chaos {
 
     /// Holds every record against the oracle.
     fn check<S: Default>(&mut self, answer: impl Fn(&Plan, &Event, &mut S) -> Outcome) {
+        let account = self.account(answer);
+        assert_eq!(account.revisions, 1 + u64::from(self.story.second.is_some()));
+    }
+
+    /// Holds every record against the oracle, and says how many there are.
+    pub(crate) fn account<S: Default>(
+        &mut self,
+        answer: impl Fn(&Plan, &Event, &mut S) -> Outcome,
+    ) -> Account {
         let events = stream::events(&mut self.client, "IN");
         assert_eq!(events.len() as u64, self.story.events, "the source is whole");
         let account = within(TIME_MAX, "the chain is whole and right", || {
@@ -138,13 +161,13 @@ impl Chaos {
             checked.inspect_err(|error| assert!(error.starts_with("at the end"), "{error}"))
         });
         assert_eq!(account.events, self.story.events);
-        assert_eq!(account.revisions, 1 + u64::from(self.story.second.is_some()));
         println!("{}: {account:?} in {:?}", self.story.name, self.started.elapsed());
+        account
     }
 }
 
 /// The source sequence of the last record; 0 while there is none.
-fn last_position(client: &mut NatsClient) -> Result<u64, String> {
+pub(crate) fn last_position(client: &mut NatsClient) -> Result<u64, String> {
     let (_, last) = match stream::state(client, "OUT") {
         Ok(state) => state,
         Err(error) if error.contains("not found") => return Ok(0),

@@ -180,7 +180,7 @@ fn modules_are_there_on_every_node_and_after_a_restart() {
 #[test]
 fn the_command_line_pushes_the_same_bytes_under_the_same_name() {
     let world = World::new();
-    let mut command = weir_tests::node::command(&weir_tests::process::built("weir"));
+    let mut command = weir_tests::node::command();
     command.args(["push", "--node", &format!("http://127.0.0.1:{}", world.node.port()), "-o", "json"]);
     command.env("HOME", world.node.folder()).arg(weir_tests::guests::guest_path("upper"));
     let output = Command::output(&mut command).expect("weir can be started");

@@ -42,7 +42,7 @@ impl Node {
 
     /// Starts the process, and does not wait.
     pub fn launch(&mut self) {
-        let mut command = command(&self.program);
+        let mut command = command_of(&self.program);
         command.env("HOME", self.folder.path()).arg("up").arg("--data-dir").arg(self.data());
         if !self.arguments.iter().any(|argument| argument == "--listen") {
             command.arg("--listen").arg(format!("127.0.0.1:{}", self.port));
@@ -130,7 +130,12 @@ impl Node {
 }
 
 /// `weir`, with nothing of this machine's NATS settings around it.
-pub fn command(program: &Path) -> Command {
+pub fn command() -> Command {
+    command_of(&built("weir"))
+}
+
+/// The same, of another build of `weir`.
+pub fn command_of(program: &Path) -> Command {
     let mut command = Command::new(program);
     let ours = |name: &std::ffi::OsStr| {
         let name = name.to_string_lossy();

@@ -69,6 +69,15 @@ pub(crate) const ROUTES: &[Route] = &[
     route(Method::GET,    "/v1/pipelines/{name}/dead-letters",  OPERATE, Patience::Short),
     route(Method::POST,   "/v1/pipelines/{name}/verification",  OPERATE, Patience::Short),
     route(Method::GET,    "/v1/pipelines/{name}/verification",  OPERATE, Patience::Short),
+    route(Method::GET,    "/v1/pipelines/{name}/revisions",     OPERATE, Patience::Short),
+    route(Method::POST,   "/v1/pipelines/{name}/swap",          OPERATE, Patience::Long),
+    route(Method::POST,   "/v1/pipelines/{name}/rollback",      OPERATE, Patience::Long),
+    route(Method::GET,    "/v1/pipelines/{name}/shadow",        OPERATE, Patience::Short),
+    route(Method::POST,   "/v1/pipelines/{name}/shadow",        OPERATE, Patience::Long),
+    route(Method::DELETE, "/v1/pipelines/{name}/shadow",        OPERATE, Patience::Short),
+    route(Method::POST,   "/v1/pipelines/{name}/shadow/promote", OPERATE, Patience::Long),
+    route(Method::GET,    "/v1/trace/output",                   OPERATE, Patience::Short),
+    route(Method::GET,    "/v1/trace/source",                   OPERATE, Patience::Short),
 ];
 
 const fn route(method: Method, path: &'static str, access: Access, patience: Patience) -> Route {

@@ -12,6 +12,9 @@ mod node;
 mod payload;
 mod pipeline;
 mod problem;
+mod revision;
+mod shadow;
+mod trace;
 mod trial;
 mod verification;
 
@@ -19,9 +22,17 @@ pub use module::{Module, ModuleKind, ModuleList, PutTag, Tag, TagList};
 pub use node::{LatchState, NodeInfo, Readiness};
 pub use payload::{Base64, Header, Payload};
 pub use pipeline::{
-    ApplyOutcome, ApplyResult, Counts, DeadLetter, DeadLetterList, PipelineDescription, PipelineError,
-    PipelineList, PipelineState, PipelineStatus, ReceiptSummary, SourceStatus, StepStatus,
+    ApplyOutcome, ApplyResult, Counts, DeadLetter, DeadLetterList, PendingSwap, PipelineDescription,
+    PipelineError, PipelineList, PipelineState, PipelineStatus, ReceiptSummary, SourceStatus, StepStatus,
 };
 pub use problem::{PROBLEM_TYPE_PREFIX, Problem};
+pub use revision::{
+    Applied, AppliedHow, PlanChange, RevisionDescription, RevisionList, RollbackRequest, SwapOutcome,
+    SwapRequest, SwapResult,
+};
+pub use shadow::{Shadow, ShadowGate, ShadowReport, ShadowRequest, ShadowSample, ShadowSides, ShadowState};
+pub use trace::{
+    EventFate, EventOutcome, OutputTrace, SourceTrace, TracedEvent, TracedRecord, TracedRevision, TracedStep,
+};
 pub use trial::{TryLimits, TryMessage, TryOutcome, TryRequest, TryResult};
 pub use verification::{Verification, VerificationDifference, VerificationState, VerifyRequest};

@@ -13,6 +13,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
 use crate::error::{Code, NodeError};
+use crate::node::Caller;
 
 /// The one parameter in the path.
 pub(crate) struct PathParameter<T>(pub(crate) T);
@@ -28,6 +29,14 @@ impl<S: Send + Sync, T: FromStr<Err: Display>> FromRequestParts<S> for PathParam
             .await
             .map_err(|error| wrong(&error.body_text()))?;
         text.parse().map(Self).map_err(|error| wrong(&error))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
+        Ok(parts.extensions.get().cloned().unwrap_or_else(Self::anonymous))
     }
 }
 

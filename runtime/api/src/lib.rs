@@ -27,7 +27,10 @@ mod upload;
 pub use auth::{Role, Tokens, TokensError};
 pub use conditions::Preconditions;
 pub use error::{Code, NodeError};
-pub use node::{DeadLetters, FileFormat, ModuleUpload, Node, OutputStream, PipelineFile, Reply, Written};
+pub use node::{
+    Caller, DeadLetters, FileFormat, ModuleUpload, Node, OutputStream, PipelineFile, Reply, Revisions,
+    Written,
+};
 pub use router::Timeouts;
 pub use server::{ListenError, ListenOptions, PlainHttp, Server};
 pub use tls::{TlsError, TlsFiles};

@@ -7,11 +7,12 @@
 use axum::http::StatusCode;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use model::{Digest, PipelineName, TagName};
+use model::{Digest, PipelineName, StreamName, TagName};
 
 use crate::conditions::Preconditions;
 use crate::dto::{
-    ApplyResult, DeadLetter, Module, NodeInfo, PipelineDescription, PipelineStatus, Readiness, Tag,
+    ApplyResult, DeadLetter, Module, NodeInfo, OutputTrace, PipelineDescription, PipelineStatus, Readiness,
+    RevisionDescription, RollbackRequest, Shadow, ShadowRequest, SourceTrace, SwapRequest, SwapResult, Tag,
     TryRequest, TryResult, Verification, VerifyRequest,
 };
 use crate::error::NodeError;
@@ -52,7 +53,28 @@ pub trait Node: Send + Sync + 'static {
         name: PipelineName,
         file: PipelineFile,
         conditions: Preconditions,
+        caller: Caller,
     ) -> Reply<'_, ApplyResult>;
+    /// Puts other modules into steps, if the pipeline's generation is as the conditions say. Fails with
+    /// [`Code::SwapPassed`](crate::Code::SwapPassed) where the output stream is past the wanted event.
+    fn swap_pipeline(
+        &self,
+        name: PipelineName,
+        request: SwapRequest,
+        conditions: Preconditions,
+        caller: Caller,
+    ) -> Reply<'_, SwapResult>;
+    /// Puts an older plan in force again, if the pipeline's generation is as the conditions say. Fails with
+    /// [`Code::RevisionNotFound`](crate::Code::RevisionNotFound).
+    fn roll_back_pipeline(
+        &self,
+        name: PipelineName,
+        request: RollbackRequest,
+        conditions: Preconditions,
+        caller: Caller,
+    ) -> Reply<'_, SwapResult>;
+    /// Up to `limit` revisions of a pipeline with an output sequence above `after`, oldest first.
+    fn revisions(&self, name: PipelineName, after: u64, limit: u32) -> Reply<'_, Revisions>;
     /// How all pipelines are doing, sorted by name.
     fn pipelines(&self) -> Reply<'_, Vec<PipelineStatus>>;
     /// A pipeline as it was applied. Fails with [`Code::PipelineNotFound`](crate::Code::PipelineNotFound).
@@ -78,6 +100,22 @@ pub trait Node: Send + Sync + 'static {
     /// The last verification of a pipeline on this node. Fails with
     /// [`Code::VerificationNotFound`](crate::Code::VerificationNotFound).
     fn verification(&self, name: PipelineName) -> Reply<'_, Verification>;
+
+    /// The shadow of a pipeline. Fails with [`Code::ShadowNotFound`](crate::Code::ShadowNotFound).
+    fn shadow(&self, name: PipelineName) -> Reply<'_, Shadow>;
+    /// Starts a shadow. Fails with [`Code::ShadowRunning`](crate::Code::ShadowRunning).
+    fn start_shadow(&self, name: PipelineName, request: ShadowRequest, caller: Caller) -> Reply<'_, Shadow>;
+    /// Stops a shadow; answers what it has come to.
+    fn stop_shadow(&self, name: PipelineName) -> Reply<'_, Shadow>;
+    /// Applies the plan of a shadow.
+    fn promote_shadow(&self, name: PipelineName, caller: Caller) -> Reply<'_, SwapResult>;
+
+    /// Where a record of an output stream comes from. Fails with
+    /// [`Code::EntryNotFound`](crate::Code::EntryNotFound).
+    fn trace_output(&self, stream: StreamName, sequence: u64) -> Reply<'_, OutputTrace>;
+    /// What became of an event of a source stream. Fails with
+    /// [`Code::EntryNotFound`](crate::Code::EntryNotFound).
+    fn trace_source(&self, stream: StreamName, sequence: u64) -> Reply<'_, SourceTrace>;
 
     /// What this node is.
     fn info(&self) -> Reply<'_, NodeInfo>;
@@ -112,6 +150,17 @@ impl Written {
             Self::Created => StatusCode::CREATED,
             Self::Existed => StatusCode::OK,
         }
+    }
+}
+
+/// Who asks: the name of the token that was shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller(pub String);
+
+impl Caller {
+    /// Somebody on a node without tokens.
+    pub fn anonymous() -> Self {
+        Self("anonymous".to_owned())
     }
 }
 
@@ -152,6 +201,15 @@ pub enum OutputStream {
 pub struct DeadLetters {
     /// The dead letters, oldest first.
     pub dead_letters: Vec<DeadLetter>,
+    /// The output sequence after which to go on; none at the end.
+    pub next: Option<u64>,
+}
+
+/// Some revisions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Revisions {
+    /// The revisions, oldest first.
+    pub revisions: Vec<RevisionDescription>,
     /// The output sequence after which to go on; none at the end.
     pub next: Option<u64>,
 }

@@ -30,6 +30,8 @@ pub(crate) fn head() -> OpenApi {
         ("modules", "WebAssembly binaries, named by the SHA-256 of their bytes."),
         ("tags", "Mutable names for modules, resolved when a plan is made."),
         ("pipelines", "Source, steps and sink: what runs."),
+        ("shadows", "Candidates that are tried beside the plan in force."),
+        ("trace", "Where an output comes from, and what became of an event."),
         ("node", "This node."),
     ];
     let tags = tags.map(|(name, description)| {

@@ -17,13 +17,10 @@ use tracing::Instrument as _;
 
 use crate::dto::{PROBLEM_TYPE_PREFIX, Problem};
 use crate::error::{Code, NodeError};
+use crate::node::Caller;
 
 const REQUEST_ID: &str = "x-request-id";
 const REQUEST_ID_BYTES_MAX: usize = 128;
-
-/// Who made a request, for the log; the layer that checks tokens leaves it in the response.
-#[derive(Clone, Debug)]
-pub(crate) struct Caller(pub(crate) String);
 
 /// See the module.
 pub(crate) async fn envelope(request: Request, next: Next) -> Response {
@@ -91,7 +88,8 @@ fn add_headers(headers: &mut HeaderMap, error: &NodeError) {
     }
 }
 
-/// What changes something is worth a line; what only looks, or is asked every few seconds, is not.
+/// What changes something is worth a line, with who did it, as the layer that checks tokens left it in the
+/// response; what only looks, or is asked every few seconds, is not.
 fn log(method: &Method, path: &str, response: &Response, started: Instant) {
     let status = response.status();
     let caller = response.extensions().get::<Caller>().map_or("-", |caller| &*caller.0);

@@ -14,9 +14,9 @@ use utoipa_axum::routes;
 use crate::access::{self, Access, Patience, Route};
 use crate::auth::{self, Tokens};
 use crate::error::{Code, NodeError};
-use crate::node::Node;
-use crate::problem::{self, Caller};
-use crate::routes::{health, modules, pipelines, tags, verification};
+use crate::node::{Caller, Node};
+use crate::problem;
+use crate::routes::{health, modules, pipelines, revisions, shadow, tags, trace, verification};
 use crate::{openapi, upload};
 
 /// How long things may take.
@@ -81,6 +81,13 @@ pub(crate) fn documented() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(pipelines::resume))
         .routes(routes!(pipelines::dead_letters))
         .routes(routes!(verification::begin, verification::show))
+        .routes(routes!(revisions::list))
+        .routes(routes!(revisions::swap))
+        .routes(routes!(revisions::roll_back))
+        .routes(routes!(shadow::describe, shadow::start, shadow::stop))
+        .routes(routes!(shadow::promote))
+        .routes(routes!(trace::output))
+        .routes(routes!(trace::source))
 }
 
 /// The whole service.
@@ -97,7 +104,7 @@ pub(crate) fn router(app: Arc<App>) -> axum::Router {
 }
 
 /// Lets a request through if its route's row in the table says so, and stops it when its time is up.
-async fn guard(State(app): State<Arc<App>>, path: MatchedPath, request: Request, next: Next) -> Response {
+async fn guard(State(app): State<Arc<App>>, path: MatchedPath, mut request: Request, next: Next) -> Response {
     let route = access::find(request.method(), path.as_str());
     let caller = match admit(&app, route, request.headers()) {
         Ok(caller) => caller,
@@ -106,6 +113,9 @@ async fn guard(State(app): State<Arc<App>>, path: MatchedPath, request: Request,
             return error.into_response();
         }
     };
+    if let Some(caller) = &caller {
+        request.extensions_mut().insert(caller.clone());
+    }
     let patience = match route.map(|route| route.patience) {
         Some(Patience::Long) => app.timeouts.long_request,
         Some(Patience::Short) | None => app.timeouts.request,

@@ -4,5 +4,8 @@
 pub(crate) mod health;
 pub(crate) mod modules;
 pub(crate) mod pipelines;
+pub(crate) mod revisions;
+pub(crate) mod shadow;
 pub(crate) mod tags;
+pub(crate) mod trace;
 pub(crate) mod verification;

@@ -207,12 +207,7 @@ impl Flow {
         Ok(Some(Arrival::Message(event, delivery)))
     }
 
-    fn accept_status(
-        &mut self,
-        code: u16,
-        text: &str,
-        headers: &Headers,
-    ) -> Result<Option<Arrival>, Broken> {
+    fn accept_status(&mut self, code: u16, text: &str, headers: &Headers) -> Result<Option<Arrival>, Broken> {
         let number = |name| headers.get(name).and_then(|value| value.parse::<u64>().ok());
         match code {
             100 if number("Nats-Last-Consumer").is_none_or(|last| last == self.delivered) => {

@@ -20,8 +20,8 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::connect::{ConnectError, ConnectOptions};
-use parse::Op;
 pub(crate) use parse::Frame;
+use parse::Op;
 
 /// A buffer of publishes that has reached this many bytes is written.
 const WRITE_BYTES: usize = 64 << 10;

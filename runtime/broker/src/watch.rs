@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use crate::admin;
 use crate::api::ApiError;
 use crate::backoff;
-use crate::flow::{Arrival, Flow, FlowOptions, Start};
 use crate::connect::Broker;
+use crate::flow::{Arrival, Flow, FlowOptions, Start};
 use crate::state::{self, StateError};
 
 /// What a watch tells.

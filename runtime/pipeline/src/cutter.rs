@@ -102,15 +102,16 @@ impl Cutter {
         }
     }
 
-    /// Puts `plan` in force from the next event on. Gives the first sequence that it governs, and the chunk
-    /// that closes the unit which is cut off, if one is open.
-    pub fn cut(&mut self, plan: Arc<LoadedPlan>) -> (u64, Option<Chunk>) {
+    /// Puts `plan` in force from the next event on, or from the sequence `at` on, which no event that was
+    /// read has reached. Gives the first sequence that it governs, and the chunk that closes the unit which
+    /// is cut off, if one is open.
+    pub fn cut(&mut self, plan: Arc<LoadedPlan>, at: Option<u64>) -> (u64, Option<Chunk>) {
         let mut chunks = Vec::new();
         if self.open.is_some() {
             self.emit(&mut Vec::new(), Close::WithRevision, &mut chunks);
         }
         self.plan = plan;
-        self.floor = self.read_through + 1;
+        self.floor = at.unwrap_or(self.read_through + 1);
         (self.floor, chunks.pop())
     }
 

@@ -13,8 +13,8 @@
 //! takes a record only at its position.
 //!
 //! Reading order: [`ports`], [`mod@unit`] (what a record is), [`cutter`] (where units begin and end),
-//! [`workers`], [`append`], [`chain`] (where to go on), [`run`], [`service`], `batch` (a source that ends),
-//! [`verify`] (is it all so).
+//! [`workers`], [`append`], [`chain`] (where to go on), [`run`], [`service`], [`mod@swap`], [`shadow`],
+//! `batch` (a source that ends), [`verify`] (is it all so).
 
 pub mod append;
 mod batch;
@@ -24,7 +24,9 @@ pub mod meters;
 pub mod ports;
 pub mod run;
 pub mod service;
+pub mod shadow;
 pub mod status;
+pub mod swap;
 pub mod unit;
 pub mod verify;
 pub mod workers;

@@ -14,6 +14,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::shadow::Tally;
 use crate::workers::ChunkResult;
 
 type Labels = Vec<(&'static str, String)>;
@@ -42,6 +43,10 @@ pub struct Meters {
     lag: Gauges,
     position: Gauges,
     up: Gauges,
+    shadow_events: Counters,
+    shadow_differences: Counters,
+    shadow_faults: Counters,
+    shadow_skipped: Counters,
 }
 
 impl Meters {
@@ -60,6 +65,10 @@ impl Meters {
             lag: Family::default(),
             position: Family::default(),
             up: Family::default(),
+            shadow_events: Family::default(),
+            shadow_differences: Family::default(),
+            shadow_faults: Family::default(),
+            shadow_skipped: Family::default(),
         };
         meters.enter(registry);
         meters
@@ -74,6 +83,18 @@ impl Meters {
         counter("weir_conflicts", "Races for a record that another node won", &self.conflicts);
         counter("weir_host_faults", "Faults of the host or the machine, tried again", &self.host_faults);
         counter("weir_restarts", "Times that a pipeline read its chain's end and went on", &self.restarts);
+        counter("weir_shadow_events", "Events that a shadow was compared on", &self.shadow_events);
+        counter(
+            "weir_shadow_differences",
+            "Events whose records differ in a shadow",
+            &self.shadow_differences,
+        );
+        counter("weir_shadow_faults", "Events at which only a shadow's candidate fails", &self.shadow_faults);
+        counter(
+            "weir_shadow_skipped_events",
+            "Events that a shadow could not keep up with",
+            &self.shadow_skipped,
+        );
         let mut gauge = |name, help, family: &Gauges| registry.register(name, help, family.clone());
         gauge("weir_lag_events", "Source events that are known and not yet worked through", &self.lag);
         gauge("weir_position_sequence", "The last source sequence that was worked through", &self.position);
@@ -109,10 +130,26 @@ impl Meters {
         }
     }
 
+    /// Counts what a pipeline's shadow has come to since it was last counted.
+    pub fn shadowed(&self, name: &PipelineName, tally: &Tally) {
+        let labels = vec![("pipeline", name.to_string())];
+        for (family, count) in [
+            (&self.shadow_events, tally.events),
+            (&self.shadow_differences, tally.differences),
+            (&self.shadow_faults, tally.new_faults),
+            (&self.shadow_skipped, tally.skipped),
+        ] {
+            family.get_or_create(&labels).inc_by(count);
+        }
+    }
+
     /// Forgets a pipeline that is no more, but for what was counted by its modules.
     pub fn forget(&self, name: &PipelineName) {
         let labels = vec![("pipeline", name.to_string())];
-        for family in [&self.events, &self.conflicts, &self.host_faults, &self.restarts] {
+        let own = [&self.events, &self.conflicts, &self.host_faults, &self.restarts];
+        let shadow =
+            [&self.shadow_events, &self.shadow_differences, &self.shadow_faults, &self.shadow_skipped];
+        for family in own.into_iter().chain(shadow) {
             family.remove(&labels);
         }
         for family in [&self.lag, &self.position, &self.up] {

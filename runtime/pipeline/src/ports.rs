@@ -214,4 +214,9 @@ pub trait StepInstance: Send {
     /// # Errors
     /// By whose fault it is.
     fn process(&mut self, event: &Event) -> Result<Answer, Fault>;
+
+    /// The fuel that the last call used up, or that starting did; 0 where nobody counts.
+    fn fuel_used(&self) -> u64 {
+        0
+    }
 }

@@ -19,8 +19,10 @@ use crate::meters::PipelineMeters;
 use crate::ports::{
     AppendError, Appender, Ask, EventReader, Hint, Loader, OpenError, PortError, Sink, Source, StopReason,
 };
-use crate::run::{ReadEnd, Reading, Swap};
+use crate::run::{ReadEnd, Reading};
+use crate::shadow::Tap;
 use crate::status::{State, StatusCell};
+use crate::swap::{Considered, InForce, Order};
 use crate::unit::LoadedPlan;
 use crate::workers::Workers;
 
@@ -37,6 +39,9 @@ pub struct Desired {
     pub generation: u64,
     /// The plan.
     pub plan: Plan,
+    /// The first sequence that the plan is to govern, if it takes over from another one; `None` is as soon as
+    /// it can.
+    pub at: Option<u64>,
     /// Where a chain that does not exist yet begins in the source.
     pub start_sequence: u64,
     /// Whether it is to rest.
@@ -91,6 +96,7 @@ pub struct Pipeline<S, K, L> {
     pub(crate) options: Options,
     meters: PipelineMeters,
     pub(crate) status: Arc<StatusCell>,
+    tap: Arc<Tap>,
 }
 
 /// How a run ended, when nothing is wrong.
@@ -114,12 +120,17 @@ impl<S: Source, K: Sink, L: Loader> Pipeline<S, K, L> {
         options: Options,
         meters: PipelineMeters,
     ) -> Self {
-        Self { name, world, workers, options, meters, status: Arc::default() }
+        Self { name, world, workers, options, meters, status: Arc::default(), tap: Arc::default() }
     }
 
     /// Where its status can be read while it runs.
     pub fn status(&self) -> Arc<StatusCell> {
         self.status.clone()
+    }
+
+    /// Where a shadow can listen.
+    pub fn tap(&self) -> Arc<Tap> {
+        self.tap.clone()
     }
 
     /// Runs until `shutdown`, then finishes what is computed.
@@ -175,13 +186,13 @@ impl<S: Source, K: Sink, L: Loader> Pipeline<S, K, L> {
         let plan = Arc::new(self.load(&chain.revision.plan).await?);
         self.check_source(&chain).await?;
         let Some((chain, reader)) = self.open(chain).await? else { return Ok(End::Again) };
-        let swap = self.swap_to(&wanted, &chain).await;
+        let considered = self.consider(&wanted, &chain).await;
         let appender = self.world.sink.appender().await?;
         self.status.begin_run(reader.pending());
         self.status.revised(&chain.revision);
         let through = chain.last.position.sequence - u64::from(chain.last.kind == RecordKind::Revision);
         self.status.appended(chain.last_sequence, 0, Some(through));
-        let tasks = self.start(reader, appender, chain, plan, swap);
+        let tasks = self.start(reader, appender, chain, plan, considered);
         self.enter(State::Running);
         let ended = tasks.attend(self, desired, shutdown).await;
         self.keep_hint().await;
@@ -222,25 +233,6 @@ impl<S: Source, K: Sink, L: Loader> Pipeline<S, K, L> {
         self.append_revision(&revision, chain.last_sequence + 1).await
     }
 
-    /// The plan that is to take over, if there is one and it can.
-    async fn swap_to(&self, wanted: &Desired, chain: &Chain) -> Option<Swap> {
-        if wanted.generation <= chain.revision.generation
-            || wanted.plan.digest() == chain.revision.plan_digest
-        {
-            return None;
-        }
-        match self.load(&wanted.plan).await {
-            Ok(plan) => {
-                self.status.set_swap_error(None);
-                Some(Swap { plan: Arc::new(plan), generation: wanted.generation })
-            }
-            Err(error) => {
-                self.status.set_swap_error(Some(error.to_string()));
-                None
-            }
-        }
-    }
-
     /// Whether the chain no longer ends where this node left it: the server lost records, or somebody else
     /// wrote.
     async fn has_moved(&self, settled: Option<Hint>) -> bool {
@@ -258,7 +250,7 @@ impl<S: Source, K: Sink, L: Loader> Pipeline<S, K, L> {
         }
     }
 
-    async fn load(&self, plan: &Plan) -> Result<LoadedPlan, PortError> {
+    pub(crate) async fn load(&self, plan: &Plan) -> Result<LoadedPlan, PortError> {
         let steps = self.world.loader.load(plan).await?;
         Ok(LoadedPlan::new(plan.clone(), steps, self.world.loader.engine().to_owned()))
     }
@@ -337,17 +329,14 @@ impl<S: Source, K: Sink, L: Loader> Pipeline<S, K, L> {
         appender: K::Appender,
         chain: Chain,
         plan: Arc<LoadedPlan>,
-        swap: Option<Swap>,
+        considered: Considered,
     ) -> Tasks {
         let cancelled = CancellationToken::new();
         let (items, taken) = mpsc::channel(self.options.chunks_in_flight);
-        let (swaps, swaps_taken) = mpsc::channel(1);
+        let (orders, orders_taken) = mpsc::channel(1);
         let stop = CancellationToken::new();
-        let in_force = match &swap {
-            Some(swap) => InForce { plan: swap.plan.digest, generation: swap.generation },
-            None => InForce { plan: plan.digest, generation: chain.revision.generation },
-        };
         let swap_after = if chain.is_compared { chain.last.position.sequence } else { chain.unit_start - 1 };
+        let Considered { order, in_force } = considered;
         let reading = Reading {
             reader,
             cutter: Cutter::new(plan.clone(), chain.revision.from_sequence, chain.unit_start, chain.unit_end),
@@ -355,59 +344,18 @@ impl<S: Source, K: Sink, L: Loader> Pipeline<S, K, L> {
             swap_after,
             lanes: (0..self.options.lanes).map(|_| self.workers.lane(cancelled.clone())).collect(),
             items,
-            swap,
-            swaps: swaps_taken,
+            orders: orders_taken,
             stop: stop.clone(),
             status: self.status.clone(),
+            tap: self.tap.clone(),
         };
+        self.tap.begin_run();
         let meters = self.meters.clone();
         let appending = Appending::new(appender, chain, self.name.clone(), meters, self.status.clone());
         let mut set = JoinSet::new();
-        set.spawn(async move { Ended::Reading(reading.run().await) });
+        set.spawn(async move { Ended::Reading(reading.run(order).await) });
         set.spawn(async move { Ended::Appending(appending.run(taken).await) });
-        Tasks { set, in_force, swaps, stop, _cancel: cancelled.drop_guard() }
-    }
-
-    /// Carries out what is newly desired, while a run goes on. Returns when the run is to stop.
-    async fn follow(
-        &self,
-        desired: &mut watch::Receiver<Desired>,
-        mut in_force: InForce,
-        swaps: mpsc::Sender<Swap>,
-    ) {
-        let mut backoff = self.options.backoff_min;
-        loop {
-            let wanted = desired.borrow_and_update().clone();
-            if wanted.paused {
-                return;
-            }
-            if wanted.generation > in_force.generation && wanted.plan.digest() != in_force.plan {
-                let loaded = tokio::select! {
-                    loaded = self.load(&wanted.plan) => loaded,
-                    Ok(()) = desired.changed() => continue,
-                };
-                match loaded {
-                    Ok(plan) => {
-                        self.status.set_swap_error(None);
-                        in_force = InForce { plan: plan.digest, generation: wanted.generation };
-                        let swap = Swap { plan: Arc::new(plan), generation: wanted.generation };
-                        // The run may be over; the next one carries the swap out.
-                        let _ = swaps.send(swap).await;
-                    }
-                    Err(error) => {
-                        let error = error.to_string();
-                        tracing::warn!(pipeline = %self.name, error, "The new plan cannot take over yet");
-                        self.status.set_swap_error(Some(error));
-                        tokio::time::sleep(backoff).await;
-                        backoff = (backoff * 2).min(self.options.backoff_max);
-                        continue;
-                    }
-                }
-            }
-            if desired.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }
+        Tasks { set, in_force, orders, stop, _cancel: cancelled.drop_guard() }
     }
 
     /// Waits while another node extends the chain.
@@ -432,18 +380,11 @@ impl<S: Source, K: Sink, L: Loader> Pipeline<S, K, L> {
     }
 }
 
-/// The plan that a run knows to be in force, or on its way.
-#[derive(Clone, Copy)]
-struct InForce {
-    plan: Digest,
-    generation: u64,
-}
-
 /// The two tasks of a run. Dropping them ends it at once.
 struct Tasks {
     set: JoinSet<Ended>,
     in_force: InForce,
-    swaps: mpsc::Sender<Swap>,
+    orders: mpsc::Sender<Order>,
     stop: CancellationToken,
     _cancel: DropGuard,
 }
@@ -462,7 +403,7 @@ impl Tasks {
         shutdown: &CancellationToken,
     ) -> Result<End, PortError> {
         let mut read = Ok(ReadEnd::Stopped);
-        let following = pipeline.follow(desired, self.in_force, self.swaps);
+        let following = pipeline.follow(desired, self.in_force, self.orders);
         tokio::pin!(following);
         let mut looks = tokio::time::interval(LOOK_INTERVAL);
         let mut kept = None;
@@ -490,6 +431,8 @@ impl Tasks {
                 }
             };
             match ended.map(|joined| joined.expect("a run's tasks do not panic, and nobody aborts them")) {
+                // What is under way may not be appended: the chain would pass the swap's place as well.
+                Some(Ended::Reading(Ok(ReadEnd::SwapPassed))) => return Ok(End::Again),
                 Some(Ended::Reading(ended)) => read = ended,
                 Some(Ended::Appending(Err(AppendError::Conflict))) => return Ok(End::Conflict),
                 Some(Ended::Appending(Err(AppendError::Port(error)))) => return Err(error),
@@ -497,7 +440,7 @@ impl Tasks {
                     return read.map(|end| match end {
                         ReadEnd::Stopped => End::Drained,
                         ReadEnd::SourceEnded => End::SourceEnded,
-                        ReadEnd::SourceChanged | ReadEnd::AppenderGone => End::Again,
+                        ReadEnd::SourceChanged | ReadEnd::SwapPassed | ReadEnd::AppenderGone => End::Again,
                     });
                 }
             }

@@ -41,8 +41,10 @@ pub struct Status {
     pub through: u64,
     /// Events known beyond that.
     pub lag: u64,
-    /// Why the plan that was applied is not yet in force, if it should be.
-    pub swap_error: Option<String>,
+    /// Why the plan that was applied is not in force, if it should be.
+    pub swap_error: Option<StopReason>,
+    /// The last application that this node has taken note of: no later event is read without it.
+    pub known_generation: u64,
 }
 
 /// The revision in force.
@@ -107,8 +109,12 @@ impl StatusCell {
         self.lock().state = state;
     }
 
-    pub(crate) fn set_swap_error(&self, error: Option<String>) {
+    pub(crate) fn set_swap_error(&self, error: Option<StopReason>) {
         self.lock().swap_error = error;
+    }
+
+    pub(crate) fn set_known_generation(&self, generation: u64) {
+        self.lock().known_generation = generation;
     }
 
     pub(crate) fn revised(&self, revision: &Revision) {

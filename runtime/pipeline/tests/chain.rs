@@ -11,11 +11,15 @@ use proptest::prelude::*;
 
 #[path = "sim/oracle.rs"]
 mod oracle;
+#[path = "chain/shadows.rs"]
+mod shadows;
 #[path = "sim/mod.rs"]
 #[allow(dead_code, reason = "the tests of verification use the rest")]
 mod sim;
 #[path = "sim/story.rs"]
 mod story;
+#[path = "chain/swaps.rs"]
+mod swaps;
 
 use sim::{Node, Shared, desired, event, plan, quick, until};
 use story::{Case, cases, run, with_visible_end};

@@ -35,7 +35,7 @@ async fn verified_from(
     let world = VerifyWorld {
         source: SimSource(shared.clone()),
         archive: SimArchive(shared.clone()),
-        loader: SimLoader,
+        loader: SimLoader(shared.clone()),
     };
     let (workers, progress) = (Workers::start(2), VerifyProgress::default());
     let name: PipelineName = "p".parse().unwrap();
@@ -282,7 +282,7 @@ async fn a_module_that_is_not_what_it_was_is_told() {
     let world = VerifyWorld {
         source: SimSource(shared.clone()),
         archive: SimArchive(shared.clone()),
-        loader: Without(1),
+        loader: Without(1, SimLoader(shared.clone())),
     };
     let (workers, progress) = (Workers::start(1), VerifyProgress::default());
     shared.publish((41..=60).map(event));
@@ -295,7 +295,7 @@ async fn a_module_that_is_not_what_it_was_is_told() {
 }
 
 /// A loader that lacks the modules of one version.
-struct Without(u64);
+struct Without(u64, SimLoader);
 
 impl pipeline::ports::Loader for Without {
     async fn load(
@@ -305,7 +305,7 @@ impl pipeline::ports::Loader for Without {
         if plan.steps[0].config["version"].as_u64() == Some(self.0) {
             return Err(pipeline::ports::StopReason::new("module-missing", "there is no such module").into());
         }
-        SimLoader.load(plan).await
+        self.1.load(plan).await
     }
 
     fn engine(&self) -> &str {

@@ -160,13 +160,31 @@ impl Client {
         self.call(&Method::POST, path, sent)
     }
 
+    /// Asks for something to be done, if what it is done to still has this `ETag`.
+    pub(crate) fn post_if(&self, path: &str, etag: u64, sent: Sent<'_>) -> Result<Answer, ClientError> {
+        self.call_with(&Method::POST, path, &[("if-match", format!("\"{etag}\""))], sent)
+    }
+
     /// Puts something in its place.
     pub(crate) fn put(&self, path: &str, sent: Sent<'_>) -> Result<Answer, ClientError> {
         self.call(&Method::PUT, path, sent)
     }
 
     fn call(&self, method: &Method, path: &str, sent: Sent<'_>) -> Result<Answer, ClientError> {
+        self.call_with(method, path, &[], sent)
+    }
+
+    fn call_with(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: &[(&str, String)],
+        sent: Sent<'_>,
+    ) -> Result<Answer, ClientError> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.config.node));
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
         if let Some(token) = &self.config.token {
             request = request.header("authorization", format!("Bearer {}", token.reveal()));
         }

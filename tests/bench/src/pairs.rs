@@ -33,7 +33,8 @@ pub(crate) fn compare(
         firsts.push(a);
         seconds.push(b);
     }
-    let [ratio, first, second] = [&mut ratios, &mut firsts, &mut seconds].map(|values| median(values.as_mut_slice()));
+    let [ratio, first, second] =
+        [&mut ratios, &mut firsts, &mut seconds].map(|values| median(values.as_mut_slice()));
     Ok(Compared { ratio, spread: spread(&mut ratios), first, second })
 }
 

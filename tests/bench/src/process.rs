@@ -17,6 +17,7 @@ pub(crate) fn cpu_seconds(pid: u32) -> f64 {
 pub(crate) fn memory_bytes(pid: u32, name: &str) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with(name));
-    let number = line.and_then(|line| line.split_whitespace().nth(1)).and_then(|text| text.parse::<f64>().ok());
+    let number =
+        line.and_then(|line| line.split_whitespace().nth(1)).and_then(|text| text.parse::<f64>().ok());
     number.unwrap_or(0.0) * 1024.0
 }

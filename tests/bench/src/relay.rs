@@ -190,7 +190,8 @@ fn source_sequence(message: &Message) -> anyhow::Result<u64> {
 }
 
 async fn chain(options: &Options, work: Transform, reading: Client, writing: Client) -> anyhow::Result<()> {
-    let config = json!({ "ack_policy": "none", "mem_storage": true, "inactive_threshold": 30_000_000_000_u64 });
+    let config =
+        json!({ "ack_policy": "none", "mem_storage": true, "inactive_threshold": 30_000_000_000_u64 });
     let mut pull = Pull::new(reading, &options.source, config).await?;
     let (bursts, mut taken) = mpsc::channel::<Vec<Message>>(8);
     let reading = tokio::spawn(async move {
@@ -242,7 +243,8 @@ async fn acked(options: &Options, work: Transform, reading: Client, writing: Cli
         "durable_name": format!("relay-{}", options.prefix), "name": format!("relay-{}", options.prefix) });
     let acknowledging = reading.clone();
     let mut pull = Pull::new(reading, &options.source, config).await?;
-    let context = async_nats::jetstream::context::ContextBuilder::new().max_ack_inflight(IN_FLIGHT).build(writing);
+    let context =
+        async_nats::jetstream::context::ContextBuilder::new().max_ack_inflight(IN_FLIGHT).build(writing);
     let mut waiting: FuturesUnordered<_> = FuturesUnordered::new();
     let mut burst = VecDeque::new();
     loop {
@@ -273,9 +275,13 @@ async fn acked(options: &Options, work: Transform, reading: Client, writing: Cli
     }
 }
 
-type Published = Result<async_nats::jetstream::publish::PublishAck, async_nats::jetstream::context::PublishError>;
+type Published =
+    Result<async_nats::jetstream::publish::PublishAck, async_nats::jetstream::context::PublishError>;
 
-async fn acknowledge(client: &Client, (answer, reply): (Published, async_nats::Subject)) -> anyhow::Result<()> {
+async fn acknowledge(
+    client: &Client,
+    (answer, reply): (Published, async_nats::Subject),
+) -> anyhow::Result<()> {
     answer?;
     client.publish(reply, Bytes::from_static(b"+ACK")).await?;
     Ok(())

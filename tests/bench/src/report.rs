@@ -105,7 +105,10 @@ impl Report {
         for line in &self.method {
             println!("{line}");
         }
-        println!("\n{:>4}  {:<62} {:>9} {:>8}  {:<9} {:<14} met", "row", "measured", "value", "spread", "goal", "unit");
+        println!(
+            "\n{:>4}  {:<62} {:>9} {:>8}  {:<9} {:<14} met",
+            "row", "measured", "value", "spread", "goal", "unit"
+        );
         for row in &self.rows {
             let value = row.value.map_or("-".to_owned(), round);
             let spread = row.spread.map_or(String::new(), round);

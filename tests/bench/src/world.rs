@@ -122,7 +122,14 @@ pub(crate) fn remove(node: &Node, pipeline: &Pipeline) {
     node.api().delete(&pipeline.path()).expect(204);
 }
 
-fn of_stream(client: &mut weir_tests::NatsClient, stream: &str, first: u64, last: u64, own: f64, server: f64) -> Run {
+fn of_stream(
+    client: &mut weir_tests::NatsClient,
+    stream: &str,
+    first: u64,
+    last: u64,
+    own: f64,
+    server: f64,
+) -> Run {
     let elapsed = streams::stored_at(client, stream, last) - streams::stored_at(client, stream, first);
     let millions = (last - first) as f64 / 1e6;
     Run {

@@ -37,7 +37,10 @@ pub struct PipelineStatus {
     pub counts: Counts,
     /// The last receipt of the chain.
     pub last_receipt: Option<ReceiptSummary>,
-    /// Why the pipeline waits or stopped; none while all is well.
+    /// The plan that was applied and is not in force yet; none if there is no such plan.
+    #[serde(default)]
+    pub swap: Option<PendingSwap>,
+    /// Why the pipeline waits or stopped, or a swap did not take place; none while all is well.
     pub error: Option<PipelineError>,
     /// The steps of the plan in force, in order.
     pub steps: Vec<StepStatus>,
@@ -130,7 +133,19 @@ pub struct ReceiptSummary {
     pub outputs: Digest,
 }
 
-/// Why a pipeline waits or stopped.
+/// A plan that is to take over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PendingSwap {
+    /// The digest of the plan.
+    #[schema(value_type = String)]
+    pub plan: Digest,
+    /// Which application of the pipeline it is.
+    pub generation: u64,
+    /// The first source sequence that it is to govern; none if as soon as it can.
+    pub at: Option<u64>,
+}
+
+/// Why a pipeline waits or stopped, or a swap did not take place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PipelineError {
     /// What kind of error it is, for programs: stable, in kebab-case.

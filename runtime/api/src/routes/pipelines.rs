@@ -19,7 +19,7 @@ use crate::dto::{
 };
 use crate::error::{Code, NodeError};
 use crate::extract::{Parameters, PathParameter, media_type, read_body};
-use crate::node::{FileFormat, OutputStream, PipelineFile};
+use crate::node::{Caller, FileFormat, OutputStream, PipelineFile};
 use crate::router::App;
 
 const FILE_BYTES_MAX: usize = 1 << 20;
@@ -91,12 +91,13 @@ pub(crate) async fn apply(
     State(app): State<Arc<App>>,
     PathParameter(name): PathParameter<PipelineName>,
     Parameters(parameters): Parameters<ApplyParameters>,
+    caller: Caller,
     request: Request,
 ) -> Result<Response, NodeError> {
     let conditions = Preconditions::from_headers(request.headers())?;
     let file = PipelineFile { expected_plan: parameters.plan, ..pipeline_file(request).await? };
     let location = [(header::LOCATION, format!("/v1/pipelines/{name}"))];
-    let result = app.node.apply_pipeline(name, file, conditions).await?;
+    let result = app.node.apply_pipeline(name, file, conditions, caller).await?;
     let status = match result.outcome {
         ApplyOutcome::Created => StatusCode::CREATED,
         ApplyOutcome::Changed | ApplyOutcome::Unchanged => StatusCode::OK,
@@ -205,12 +206,7 @@ pub(crate) async fn dead_letters(
     PathParameter(name): PathParameter<PipelineName>,
     Parameters(parameters): Parameters<DeadLetterParameters>,
 ) -> Result<Json<DeadLetterList>, NodeError> {
-    let limit = parameters.limit.unwrap_or(LIMIT_DEFAULT);
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        let detail = format!("the parameter 'limit' has to be 1 to {LIMIT_MAX}");
-        return Err(NodeError::new(Code::InvalidRequest, detail));
-    }
-    let after = parameters.cursor.map_or(Ok(0), |cursor| read_cursor(&cursor))?;
+    let (after, limit) = page(parameters.cursor, parameters.limit)?;
     let found = app.node.dead_letters(name, after, limit).await?;
     Ok(Json(DeadLetterList { dead_letters: found.dead_letters, next: found.next.map(write_cursor) }))
 }
@@ -232,8 +228,18 @@ async fn pipeline_file(request: Request) -> Result<PipelineFile, NodeError> {
     Ok(PipelineFile { format, text, expected_plan: None })
 }
 
+/// After which record a page begins, and how much it may hold.
+pub(super) fn page(cursor: Option<String>, limit: Option<u32>) -> Result<(u64, u32), NodeError> {
+    let limit = limit.unwrap_or(LIMIT_DEFAULT);
+    if !(1..=LIMIT_MAX).contains(&limit) {
+        let detail = format!("the parameter 'limit' has to be 1 to {LIMIT_MAX}");
+        return Err(NodeError::new(Code::InvalidRequest, detail));
+    }
+    Ok((cursor.map_or(Ok(0), |cursor| read_cursor(&cursor))?, limit))
+}
+
 /// A cursor is opaque to clients, so that what it stands for can change.
-fn write_cursor(after: u64) -> String {
+pub(super) fn write_cursor(after: u64) -> String {
     URL_SAFE_NO_PAD.encode(format!("after:{after}"))
 }
 

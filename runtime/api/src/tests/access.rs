@@ -102,3 +102,18 @@ async fn the_table_has_each_documented_route_and_no_other() {
     listed.sort();
     assert_eq!(documented, listed);
 }
+
+#[tokio::test]
+async fn the_node_is_told_who_asks() {
+    let with_tokens = service();
+    let without = Service::new(FakeNode::holding(&[]), super::options());
+    for (service, authorization, name) in
+        [(with_tokens, "Bearer admin-token", "admin-name"), (without, "", "anonymous")]
+    {
+        let headers = [("authorization", authorization), ("content-type", "application/toml")];
+        service.send("PUT /v1/pipelines/p", &headers, "a = 1").await;
+        let headers = [("authorization", authorization), ("content-type", "application/json")];
+        let answer = service.send("POST /v1/pipelines/p/rollback", &headers, "{}").await.json();
+        assert_eq!(answer["changes"][0]["key"], name, "{answer}");
+    }
+}

@@ -8,7 +8,7 @@ use std::sync::{Arc, MutexGuard};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::{pending, ready};
-use model::{Digest, PipelineName, TagName};
+use model::{Digest, PipelineName, StreamName, TagName};
 
 use crate::dto::*;
 use crate::*;
@@ -89,9 +89,47 @@ impl FakeNode {
             lag: 0,
             counts: Counts::default(),
             last_receipt: None,
+            swap: None,
             error: None,
             steps: vec![],
         })
+    }
+}
+
+impl FakeNode {
+    fn shadowed(&self, pipeline: PipelineName, caller: &Caller) -> Result<Shadow, NodeError> {
+        self.status(&pipeline, PipelineState::Running)?;
+        Ok(Shadow {
+            pipeline,
+            state: ShadowState::Running,
+            why: None,
+            modules: BTreeMap::new(),
+            live: Digest::of(b"live"),
+            candidate: Digest::of(b"candidate"),
+            gate: ShadowGate::default(),
+            by: caller.0.clone(),
+            started: "2026-01-01T00:00:00Z".into(),
+            ended: None,
+            report: ShadowReport::default(),
+        })
+    }
+
+    /// Says who asked in place of a change, so that a test can see it.
+    fn swapped(
+        &self,
+        name: PipelineName,
+        conditions: &Preconditions,
+        at: Option<u64>,
+        caller: &Caller,
+    ) -> Result<SwapResult, NodeError> {
+        let mut state = self.state();
+        let (_, generation) = state.pipelines.get_mut(&name).ok_or_else(no_pipeline)?;
+        conditions.check(Some(*generation))?;
+        *generation += 1;
+        let changes = vec![PlanChange { key: caller.0.clone(), before: None, after: None }];
+        let (plan, outcome) = (Digest::of(b"plan"), SwapOutcome::Changed);
+        let generation = *generation;
+        Ok(SwapResult { name, plan, generation, outcome, at, position: 5, revision: None, changes })
     }
 }
 
@@ -193,6 +231,7 @@ impl Node for Shared {
         name: PipelineName,
         file: PipelineFile,
         conditions: Preconditions,
+        _: Caller,
     ) -> Reply<'_, ApplyResult> {
         let mut state = self.0.state();
         let before = state.pipelines.get(&name).cloned();
@@ -214,6 +253,42 @@ impl Node for Shared {
         };
         state.pipelines.insert(name.clone(), (file.text, generation));
         now(Ok(ApplyResult { name, plan, generation, outcome }))
+    }
+
+    fn swap_pipeline(
+        &self,
+        name: PipelineName,
+        request: SwapRequest,
+        conditions: Preconditions,
+        caller: Caller,
+    ) -> Reply<'_, SwapResult> {
+        if request.at == Some(1) {
+            return now(Err(NodeError::new(Code::SwapPassed, "it is at 5").with("position", 5)));
+        }
+        now(self.0.swapped(name, &conditions, request.at, &caller))
+    }
+
+    fn roll_back_pipeline(
+        &self,
+        name: PipelineName,
+        request: RollbackRequest,
+        conditions: Preconditions,
+        caller: Caller,
+    ) -> Reply<'_, SwapResult> {
+        if request.revision == Some(77) {
+            return now(Err(NodeError::new(Code::RevisionNotFound, "the last one is 2")));
+        }
+        now(self.0.swapped(name, &conditions, None, &caller))
+    }
+
+    fn revisions(&self, name: PipelineName, after: u64, limit: u32) -> Reply<'_, Revisions> {
+        const LAST: u64 = 3;
+        if let Err(error) = self.0.status(&name, PipelineState::Running) {
+            return now(Err(error));
+        }
+        let revisions: Vec<_> = (after + 1..=LAST).take(limit as usize).map(revision).collect();
+        let next = revisions.last().map(|revision| revision.record).filter(|last| *last < LAST);
+        now(Ok(Revisions { revisions, next }))
     }
 
     fn pipelines(&self) -> Reply<'_, Vec<PipelineStatus>> {
@@ -290,6 +365,54 @@ impl Node for Shared {
         now(Err(NodeError::new(Code::VerificationNotFound, detail)))
     }
 
+    fn shadow(&self, name: PipelineName) -> Reply<'_, Shadow> {
+        now(self.0.shadowed(name, &Caller::anonymous()))
+    }
+
+    fn start_shadow(&self, name: PipelineName, request: ShadowRequest, caller: Caller) -> Reply<'_, Shadow> {
+        if request.modules.contains_key("running") {
+            return now(Err(NodeError::new(Code::ShadowRunning, "stop it first")));
+        }
+        now(self.0.shadowed(name, &caller))
+    }
+
+    fn stop_shadow(&self, name: PipelineName) -> Reply<'_, Shadow> {
+        now(self.0.shadowed(name, &Caller::anonymous()))
+    }
+
+    fn promote_shadow(&self, name: PipelineName, caller: Caller) -> Reply<'_, SwapResult> {
+        now(self.0.swapped(name, &Preconditions::NONE, None, &caller))
+    }
+
+    fn trace_output(&self, stream: StreamName, sequence: u64) -> Reply<'_, OutputTrace> {
+        if sequence > 1 {
+            return now(Err(NodeError::new(Code::EntryNotFound, "it ends at 1")));
+        }
+        let (plan, time) = (Digest::of(b"plan"), "2026-01-01T00:00:00Z".to_owned());
+        let record = TracedRecord {
+            stream,
+            sequence,
+            kind: "message".into(),
+            subject: "out".into(),
+            source_sequence: 1,
+            index: 0,
+            plan,
+            time: time.clone(),
+            headers: vec![],
+            payload: None,
+        };
+        let revision = TracedRevision { number: 1, record: 1, from_sequence: 1, plan, time, applied: None };
+        let pipeline = "p".parse().expect("a valid name");
+        now(Ok(OutputTrace { pipeline, record, receipt: None, revision, steps: vec![], event: None }))
+    }
+
+    fn trace_source(&self, _: StreamName, sequence: u64) -> Reply<'_, SourceTrace> {
+        if sequence > 1 {
+            return now(Err(NodeError::new(Code::EntryNotFound, "it ends at 1")));
+        }
+        now(Ok(SourceTrace { event: None, pipelines: vec![] }))
+    }
+
     fn info(&self) -> Reply<'_, NodeInfo> {
         now(Ok(NodeInfo {
             version: "0.1.0".into(),
@@ -343,6 +466,19 @@ impl ModuleUpload for FakeUpload {
 impl Drop for FakeUpload {
     fn drop(&mut self) {
         self.node.open_uploads.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn revision(number: u64) -> RevisionDescription {
+    RevisionDescription {
+        number,
+        generation: number,
+        from_sequence: number * 10,
+        record: number,
+        plan: Digest::of(b"plan"),
+        time: "2026-01-01T00:00:00Z".into(),
+        applied: None,
+        changes: vec![],
     }
 }
 

@@ -85,7 +85,9 @@ pub(super) async fn open(options: &ConnectOptions, discovered: &[String]) -> Res
             Ok(address) => address,
             // What a server says of its neighbours is its business; what a person wrote is theirs.
             Err(_) if at >= options.servers.len() => continue,
-            Err(error) => return Err(ConnectError::BadOptions(format!("an address cannot be read: {error}"))),
+            Err(error) => {
+                return Err(ConnectError::BadOptions(format!("an address cannot be read: {error}")));
+            }
         };
         let opened = tokio::time::timeout(PATIENCE, open_one(options, &address)).await;
         match opened.unwrap_or_else(|_| Err(unreachable(options, "it does not answer"))) {

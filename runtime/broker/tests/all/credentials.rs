@@ -27,8 +27,7 @@ impl Certificates {
         for name in ["server", "client"] {
             let params = CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()]);
             let key = KeyPair::generate().expect("a key");
-            let certificate =
-                params.expect("names").signed_by(&key, &authority).expect("it is certified");
+            let certificate = params.expect("names").signed_by(&key, &authority).expect("it is certified");
             write(&format!("{name}.pem"), certificate.pem());
             write(&format!("{name}.key"), key.serialize_pem());
         }

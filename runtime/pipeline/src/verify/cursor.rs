@@ -94,7 +94,7 @@ impl Entry {
         revision: &Digest,
         before_id: Option<&str>,
     ) -> Result<(), Box<Difference>> {
-        let id = RecordId::new(revision, self.sequence);
+        let id = RecordId::new(revision, self.sequence).to_string();
         let before = (self.sequence - 1).to_string();
         let parts = [
             (ID_HEADER, id.as_str(), self.id.as_deref()),

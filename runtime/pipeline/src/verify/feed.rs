@@ -125,7 +125,7 @@ impl<'a, S: Source, L: Loader> Feed<'a, S, L> {
                 }
             }
         }
-        let rest = if is_cut { cutter.cut(plan).1 } else { cutter.finish() };
+        let rest = if is_cut { cutter.cut(plan, None).1 } else { cutter.finish() };
         match rest {
             Some(chunk) => Ok(self.dispatch(chunk).await),
             None => Ok(Ok(())),

@@ -16,6 +16,7 @@ use pipeline::ports::{
     StepInstance, StopReason, Stored, Tail,
 };
 use pipeline::service::World;
+use pipeline::shadow::Tap;
 use pipeline::verify::{Archive, RecordReader};
 use pipeline::{Desired, Meters, Options, Pipeline, StatusCell, Workers};
 use prometheus_client::registry::Registry;
@@ -47,6 +48,8 @@ pub(crate) struct Shared {
     pub(crate) hint: Mutex<Option<Hint>>,
     first_sequence: Mutex<u64>,
     changed: watch::Sender<u64>,
+    /// Lets plans of the version [`SLOW`] load.
+    pub(crate) loading: watch::Sender<bool>,
     dice: Mutex<Dice>,
     /// One in so many appends fails as if the connection broke; 0 for never.
     pub(crate) breaks_every: u64,
@@ -61,6 +64,7 @@ impl Shared {
             hint: Mutex::default(),
             first_sequence: Mutex::new(1),
             changed: watch::channel(0).0,
+            loading: watch::channel(false).0,
             dice: Mutex::new(Dice::new(seed)),
             breaks_every,
             burst_max,
@@ -158,8 +162,8 @@ impl StepInstance for Passing {
     }
 }
 
-struct LeakyStep(u64);
-struct PassingStep;
+pub(crate) struct LeakyStep(pub(crate) u64);
+pub(crate) struct PassingStep;
 
 impl Step for LeakyStep {
     fn instantiate(&self) -> Result<Box<dyn StepInstance>, Fault> {
@@ -173,13 +177,20 @@ impl Step for PassingStep {
     }
 }
 
-pub(crate) struct SimLoader;
+/// A version whose module takes its time to load.
+pub(crate) const SLOW: u32 = 777;
+
+pub(crate) struct SimLoader(pub(crate) Arc<Shared>);
 
 impl Loader for SimLoader {
     async fn load(&self, plan: &Plan) -> Result<Vec<Arc<dyn Step>>, PortError> {
         let version = plan.steps[0].config["version"].as_u64().unwrap();
         if version == 666 {
             return Err(StopReason::new("module-corrupt", "the module is not what it was").into());
+        }
+        if version == u64::from(SLOW) {
+            let mut may_load = self.0.loading.subscribe();
+            may_load.wait_for(|may_load| *may_load).await.expect("the shared world outlives its nodes");
         }
         Ok(vec![Arc::new(LeakyStep(version)), Arc::new(PassingStep)])
     }
@@ -369,6 +380,7 @@ pub(crate) struct Node {
     task: JoinHandle<()>,
     shutdown: CancellationToken,
     pub(crate) status: Arc<StatusCell>,
+    pub(crate) tap: Arc<Tap>,
     pub(crate) desired: watch::Sender<Desired>,
 }
 
@@ -381,13 +393,18 @@ impl Node {
     ) -> Self {
         let name = desired.plan.pipeline.clone();
         let meters = Meters::register(&mut Registry::default(), || 0).pipeline(&name);
-        let world =
-            World { source: SimSource(shared.clone()), sink: SimSink(shared.clone()), loader: SimLoader };
+        let (source, sink) = (SimSource(shared.clone()), SimSink(shared.clone()));
+        let world = World { source, sink, loader: SimLoader(shared.clone()) };
         let pipeline = Pipeline::new(name, world, workers.clone(), options, meters);
-        let (status, shutdown) = (pipeline.status(), CancellationToken::new());
+        let (status, tap, shutdown) = (pipeline.status(), pipeline.tap(), CancellationToken::new());
         let (desired, receiver) = watch::channel(desired);
         let task = tokio::spawn(pipeline.run(receiver, shutdown.clone()));
-        Self { task, shutdown, status, desired }
+        Self { task, shutdown, status, tap, desired }
+    }
+
+    /// Whether it has taken note of what is desired.
+    pub(crate) fn has_seen_desired(&self) -> bool {
+        self.status.read().known_generation == self.desired.borrow().generation
     }
 
     /// As `kill -9`: nothing is finished.
@@ -403,7 +420,7 @@ impl Node {
 }
 
 pub(crate) fn desired(plan: Plan, generation: u64) -> Desired {
-    Desired { generation, plan, start_sequence: 1, paused: false, attempt: 0 }
+    Desired { generation, plan, at: None, start_sequence: 1, paused: false, attempt: 0 }
 }
 
 pub(crate) fn quick(lanes: usize, chunks_in_flight: usize) -> Options {

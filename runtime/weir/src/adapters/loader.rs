@@ -11,16 +11,19 @@ use crate::app::library::{Library, LoadError};
 /// Loads plans from the node's library.
 pub(crate) struct ModuleLoader(pub(crate) Arc<Library>);
 
+/// Loads plans whose modules' words go nowhere, since the same events say them already.
+pub(crate) struct QuietLoader(pub(crate) Arc<Library>);
+
 struct ModuleStep {
     module: Module,
     config: Arc<str>,
     limits: Limits,
-    speaker: Speaker,
+    speaker: Option<Speaker>,
 }
 
 struct ModuleInstance {
     instance: Instance,
-    speaker: Speaker,
+    speaker: Option<Speaker>,
 }
 
 /// Whose words a log line holds.
@@ -33,12 +36,7 @@ struct Speaker {
 
 impl Loader for ModuleLoader {
     async fn load(&self, plan: &Plan) -> Result<Vec<Arc<dyn Step>>, PortError> {
-        let mut steps: Vec<Arc<dyn Step>> = Vec::with_capacity(plan.steps.len());
-        for step in &plan.steps {
-            let module = self.0.load(step.module).await.map_err(|error| port_error(&error))?;
-            steps.push(Arc::new(ModuleStep::new(plan, step, module)));
-        }
-        Ok(steps)
+        load(&self.0, plan, |step| Some(Speaker::new(plan, step))).await
     }
 
     fn engine(&self) -> &str {
@@ -46,16 +44,29 @@ impl Loader for ModuleLoader {
     }
 }
 
-impl ModuleStep {
-    fn new(plan: &Plan, step: &StepPlan, module: Module) -> Self {
-        let config = String::from_utf8(step.config_bytes()).expect("JSON is UTF-8");
-        let speaker = Speaker {
-            pipeline: plan.pipeline.as_str().into(),
-            step: step.name.as_str().into(),
-            module: step.module,
-        };
-        Self { module, config: config.into(), limits: step.limits, speaker }
+impl Loader for QuietLoader {
+    async fn load(&self, plan: &Plan) -> Result<Vec<Arc<dyn Step>>, PortError> {
+        load(&self.0, plan, |_| None).await
     }
+
+    fn engine(&self) -> &str {
+        self.0.engine().fingerprint()
+    }
+}
+
+async fn load(
+    library: &Library,
+    plan: &Plan,
+    speaker: impl Fn(&StepPlan) -> Option<Speaker>,
+) -> Result<Vec<Arc<dyn Step>>, PortError> {
+    let mut steps: Vec<Arc<dyn Step>> = Vec::with_capacity(plan.steps.len());
+    for step in &plan.steps {
+        let module = library.load(step.module).await.map_err(|error| port_error(&error))?;
+        let config = String::from_utf8(step.config_bytes()).expect("JSON is UTF-8");
+        let (limits, speaker) = (step.limits, speaker(step));
+        steps.push(Arc::new(ModuleStep { module, config: config.into(), limits, speaker }));
+    }
+    Ok(steps)
 }
 
 impl Step for ModuleStep {
@@ -63,7 +74,7 @@ impl Step for ModuleStep {
         let speaker = self.speaker.clone();
         let instance = self
             .module
-            .instantiate(self.config.clone(), &self.limits, &mut |line| speaker.say(None, &line))?;
+            .instantiate(self.config.clone(), &self.limits, &mut |line| say(speaker.as_ref(), None, &line))?;
         Ok(Box::new(ModuleInstance { instance, speaker }))
     }
 }
@@ -71,11 +82,26 @@ impl Step for ModuleStep {
 impl StepInstance for ModuleInstance {
     fn process(&mut self, event: &Event) -> Result<Answer, Fault> {
         let Self { instance, speaker } = self;
-        instance.process(event, &mut |line| speaker.say(Some(event.sequence), &line))
+        instance.process(event, &mut |line| say(speaker.as_ref(), Some(event.sequence), &line))
+    }
+
+    fn fuel_used(&self) -> u64 {
+        self.instance.last_call().fuel_used
+    }
+}
+
+fn say(speaker: Option<&Speaker>, sequence: Option<u64>, line: &LogLine) {
+    if let Some(speaker) = speaker {
+        speaker.say(sequence, line);
     }
 }
 
 impl Speaker {
+    fn new(plan: &Plan, step: &StepPlan) -> Self {
+        let (pipeline, step_name) = (plan.pipeline.as_str(), step.name.as_str());
+        Self { pipeline: pipeline.into(), step: step_name.into(), module: step.module }
+    }
+
     /// Passes on what a module logs, at the level that it chose.
     fn say(&self, sequence: Option<u64>, line: &LogLine) {
         let Self { pipeline, step, module } = self;

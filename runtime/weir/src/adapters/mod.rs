@@ -9,7 +9,7 @@ mod sink;
 mod source;
 
 pub(crate) use archive::NatsArchive;
-pub(crate) use loader::ModuleLoader;
+pub(crate) use loader::{ModuleLoader, QuietLoader};
 pub(crate) use prefix::Prefix;
 pub(crate) use replay::{BoundedSource, ReplaySink};
 pub(crate) use sink::NatsSink;

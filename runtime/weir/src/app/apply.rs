@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use api::dto::{ApplyOutcome, ApplyResult};
-use api::{Code, NodeError, PipelineFile, Preconditions};
+use api::dto::{AppliedHow, ApplyOutcome, ApplyResult};
+use api::{Caller, Code, NodeError, PipelineFile, Preconditions};
 use broker::{Retention, StreamState};
 use model::{Digest, PipelineName, Plan, StreamName, SubjectPattern, TagName};
 
@@ -11,6 +11,7 @@ use super::catalog::{Application, Catalog};
 use super::connection::Connection;
 use super::errors::{admin_error, chain_error, load_error, spec_error};
 use super::library::{Library, LoadError};
+use super::swap::Standing;
 use crate::spec::{Origin, PipelineSpec, Resolution, Start, landing_stream};
 
 /// The name by which errors call a file that came over the API.
@@ -31,6 +32,7 @@ pub(crate) async fn apply(
     name: &PipelineName,
     file: &PipelineFile,
     conditions: &Preconditions,
+    caller: &Caller,
 ) -> Result<ApplyResult, NodeError> {
     let spec = PipelineSpec::parse(&file.text, FILE).map_err(|error| spec_error(&error))?;
     if spec.name != *name {
@@ -41,20 +43,25 @@ pub(crate) async fn apply(
     let catalog = Catalog(&connection.state);
     let current = catalog.pipeline(name).await?;
     conditions.check(current.as_ref().map(|(application, _)| application.generation))?;
-    let applying = Applying { connection, library, catalog, spec: &spec };
+    let applying = Applying { connection, catalog, spec: &spec };
     let (source, stream) = applying.source().await?;
     let plan = applying.plan(&source, &stream).await?;
     let (digest, revision) = (plan.digest(), current.as_ref().map(|(_, revision)| *revision));
     check_expected(file, &plan, digest)?;
     let current = current.map(|(application, _)| application);
-    if let Some(current) = current.as_ref().filter(|current| current.plan == plan) {
+    // A swap that waits for its event, or missed it, is no reason to say that nothing is to be done.
+    let is_applied = match current.as_ref().filter(|current| current.plan == plan) {
+        Some(current) => !Standing::look(connection, current).await?.is_bound_to_an_event(),
+        None => false,
+    };
+    if let Some(current) = current.as_ref().filter(|_| is_applied) {
         // The stream may have been lost meanwhile, and then this makes it again.
         applying.ensure_output(&plan).await?;
         let (generation, outcome) = (current.generation, ApplyOutcome::Unchanged);
         return Ok(ApplyResult { name: name.clone(), plan: digest, generation, outcome });
     }
     applying.check_place(&plan, current.as_ref()).await?;
-    applying.check_modules(&plan).await?;
+    check_modules(library, &plan).await?;
     let start_sequence = match &current {
         Some(current) => current.start_sequence,
         None => applying.start_sequence(&stream, &source).await?,
@@ -62,15 +69,19 @@ pub(crate) async fn apply(
     applying.ensure_output(&plan).await?;
     let generation = applying.next_generation(&plan, current.as_ref()).await?;
     let outcome = if current.is_some() { ApplyOutcome::Changed } else { ApplyOutcome::Created };
-    let application = Application {
-        generation,
-        spec: spec.text().to_owned(),
-        plan,
+    let before = current.unwrap_or_else(|| Application {
+        generation: 0,
+        spec: String::new(),
+        plan: plan.clone(),
         start_sequence,
-        paused: current.as_ref().is_some_and(|current| current.paused),
-        attempt: current.map_or(0, |current| current.attempt),
-        applied: jiff::Timestamp::now().to_string(),
-    };
+        paused: false,
+        attempt: 0,
+        applied: String::new(),
+        at: None,
+        history: Vec::new(),
+    });
+    let before = Application { spec: spec.text().to_owned(), ..before };
+    let application = before.next(generation, plan, None, AppliedHow::Apply, caller);
     Catalog(&connection.state).put_pipeline(name, &application, revision).await?;
     Ok(ApplyResult { name: name.clone(), plan: digest, generation, outcome })
 }
@@ -91,7 +102,6 @@ fn check_expected(file: &PipelineFile, plan: &Plan, digest: Digest) -> Result<()
 
 struct Applying<'a> {
     connection: &'a Connection,
-    library: &'a Library,
     catalog: Catalog<'a>,
     spec: &'a PipelineSpec,
 }
@@ -233,26 +243,7 @@ impl Applying<'_> {
     }
 
     async fn ensure_output(&self, plan: &Plan) -> Result<(), NodeError> {
-        let (broker, patterns) = (&self.connection.broker, plan.sink.patterns());
-        let made = broker.ensure_output_stream(&plan.pipeline, &plan.sink.stream, &patterns).await;
-        made.map_err(|error| admin_error(&error))
-    }
-
-    /// Whether every module is there and runs here, so that the plan can take over at once.
-    async fn check_modules(&self, plan: &Plan) -> Result<(), NodeError> {
-        for step in &plan.steps {
-            self.library.load(step.module).await.map_err(|error| match &error {
-                LoadError::Missing(digest) => {
-                    let detail = format!(
-                        "step '{}' names module {digest}, which is not there: push it first",
-                        step.name
-                    );
-                    NodeError::new(Code::UnknownModule, detail).with("digest", digest.to_string())
-                }
-                _ => load_error(&error),
-            })?;
-        }
-        Ok(())
+        ensure_output(self.connection, plan).await
     }
 
     async fn start_sequence(&self, stream: &StreamName, source: &StreamState) -> Result<u64, NodeError> {
@@ -294,4 +285,26 @@ impl Applying<'_> {
         let known = current.map_or(0, |current| current.generation);
         Ok(known.max(chain.revision.generation) + 1)
     }
+}
+
+/// Makes the output stream of a plan, or lets it take the plan's subjects.
+pub(crate) async fn ensure_output(connection: &Connection, plan: &Plan) -> Result<(), NodeError> {
+    let patterns = plan.sink.patterns();
+    let made = connection.broker.ensure_output_stream(&plan.pipeline, &plan.sink.stream, &patterns).await;
+    made.map_err(|error| admin_error(&error))
+}
+
+/// Whether every module is there and runs here, so that the plan can take over at once.
+pub(crate) async fn check_modules(library: &Library, plan: &Plan) -> Result<(), NodeError> {
+    for step in &plan.steps {
+        library.load(step.module).await.map_err(|error| match &error {
+            LoadError::Missing(digest) => {
+                let detail =
+                    format!("step '{}' names module {digest}, which is not there: push it first", step.name);
+                NodeError::new(Code::UnknownModule, detail).with("digest", digest.to_string())
+            }
+            _ => load_error(&error),
+        })?;
+    }
+    Ok(())
 }

@@ -94,7 +94,7 @@ pub(crate) fn run(bench: &Workbench, batch: Batch, progress: &ProgressBar) -> an
 }
 
 fn desired(plan: Plan, start_sequence: u64) -> Desired {
-    Desired { generation: 1, plan, start_sequence, paused: false, attempt: 0 }
+    Desired { generation: 1, plan, at: None, start_sequence, paused: false, attempt: 0 }
 }
 
 /// The first record of the chain of a batch, which stands in no file.

@@ -1,6 +1,7 @@
 //! What people asked for, in the shared state: pipelines as they were applied, and tags.
 
-use api::{Code, NodeError, Preconditions};
+use api::dto::{Applied, AppliedHow};
+use api::{Caller, Code, NodeError, Preconditions};
 use broker::StateBucket;
 use model::{Digest, PipelineName, Plan, TagName};
 use pipeline::Desired;
@@ -13,6 +14,8 @@ pub(crate) const PIPELINES: &str = "pipeline";
 const TAGS: &str = "tag";
 /// How often a change is tried again that somebody else was quicker with.
 const TRIES: u32 = 8;
+/// So many applications of a pipeline are remembered, so that its entry stays small.
+const HISTORY_MAX: usize = 256;
 
 /// A pipeline as it was applied.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +34,23 @@ pub(crate) struct Application {
     pub(crate) attempt: u64,
     /// When it was applied, in RFC 3339.
     pub(crate) applied: String,
+    /// The first sequence that the plan is to govern, if it matters.
+    #[serde(default)]
+    pub(crate) at: Option<u64>,
+    /// Who applied what, oldest first; the last of them only.
+    #[serde(default)]
+    pub(crate) history: Vec<HistoryEntry>,
+}
+
+/// One application of a pipeline, as people know it. None of it is in the chain, since it does not decide
+/// what a record is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct HistoryEntry {
+    /// Which one.
+    pub(crate) generation: u64,
+    /// Who, when and how.
+    #[serde(flatten)]
+    pub(crate) applied: Applied,
 }
 
 impl Application {
@@ -42,7 +62,33 @@ impl Application {
             start_sequence: self.start_sequence,
             paused: self.paused,
             attempt: self.attempt,
+            at: self.at,
         }
+    }
+
+    /// The next application of the same pipeline: another plan, by somebody, now.
+    pub(crate) fn next(
+        mut self,
+        generation: u64,
+        plan: Plan,
+        at: Option<u64>,
+        how: AppliedHow,
+        caller: &Caller,
+    ) -> Self {
+        let mut history = std::mem::take(&mut self.history);
+        if history.len() >= HISTORY_MAX {
+            history.drain(..=history.len() - HISTORY_MAX);
+        }
+        let applied = Applied { how, by: caller.0.clone(), time: jiff::Timestamp::now().to_string() };
+        let time = applied.time.clone();
+        history.push(HistoryEntry { generation, applied });
+        Self { generation, plan, at, applied: time, history, ..self }
+    }
+
+    /// Who carried out the application of this generation, if it is still known.
+    pub(crate) fn applied_by(&self, generation: u64) -> Option<Applied> {
+        let found = self.history.iter().find(|entry| entry.generation == generation)?;
+        Some(found.applied.clone())
     }
 
     /// Reads the value of a key.

@@ -13,7 +13,11 @@ mod errors;
 pub(crate) mod library;
 mod node;
 pub(crate) mod replay;
+mod revisions;
+mod shadows;
 mod supervisor;
+mod swap;
+mod trace;
 mod trial;
 mod upload;
 pub(crate) mod verification;
@@ -38,6 +42,7 @@ use crate::config::{NatsSource, NodeConfig};
 use connection::Connecting;
 use library::Library;
 use node::{Identity, WeirNode};
+use shadows::Shadows;
 use supervisor::Supervisor;
 use trial::Trials;
 use verifier::Verifier;
@@ -81,7 +86,19 @@ async fn work(node: &WeirNode, options: ConnectOptions, stop: CancellationToken)
         () = stop.cancelled() => return Ok(()),
     }
     let connection = node.connecting.get()?;
-    node.supervisor.run(connection, stop).await
+    // Where one of them can no longer follow the shared state, the other ends in order.
+    let pipelines = async {
+        let ended = node.supervisor.run(connection, stop.clone()).await;
+        stop.cancel();
+        ended
+    };
+    let shadows = async {
+        let ended = node.shadows.run(connection, stop.clone()).await;
+        stop.cancel();
+        ended
+    };
+    let (ran, shadowed) = tokio::join!(pipelines, shadows);
+    ran.and(shadowed)
 }
 
 fn build(config: &NodeConfig, store: Store, nats_url: &str) -> anyhow::Result<WeirNode> {
@@ -98,11 +115,13 @@ fn build(config: &NodeConfig, store: Store, nats_url: &str) -> anyhow::Result<We
         nats_url: without_secrets(nats_url),
         started: jiff::Timestamp::now().to_string(),
     };
+    let supervisor = Arc::new(Supervisor::new(library.clone(), workers.clone(), meters.clone()));
     Ok(WeirNode {
         identity,
         connecting,
-        verifier: Verifier::new(library.clone(), workers.clone()),
-        supervisor: Arc::new(Supervisor::new(library.clone(), workers, meters)),
+        verifier: Verifier::new(library.clone(), workers),
+        shadows: Shadows::new(library.clone(), supervisor.clone(), meters),
+        supervisor,
         trials: Trials::new(library.clone()),
         library,
         registry: Mutex::new(registry),

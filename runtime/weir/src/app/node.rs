@@ -4,16 +4,17 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 
 use api::dto::{
-    ApplyResult, LatchState, Module, NodeInfo, PipelineDescription, PipelineStatus, Readiness, Tag,
-    TryRequest, TryResult, Verification, VerifyRequest,
+    ApplyResult, LatchState, Module, NodeInfo, OutputTrace, PipelineDescription, PipelineStatus, Readiness,
+    RollbackRequest, Shadow, ShadowRequest, SourceTrace, SwapRequest, SwapResult, Tag, TryRequest, TryResult,
+    Verification, VerifyRequest,
 };
 use api::{
-    Code, DeadLetters, ModuleUpload, Node, NodeError, OutputStream, PipelineFile, Preconditions, Reply,
-    Written,
+    Caller, Code, DeadLetters, ModuleUpload, Node, NodeError, OutputStream, PipelineFile, Preconditions,
+    Reply, Revisions, Written,
 };
 use bytes::Bytes;
 use model::record::own_subject;
-use model::{Digest, PipelineName, RecordKind, Revision, TagName};
+use model::{Digest, PipelineName, RecordKind, Revision, StreamName, TagName};
 use prometheus_client::registry::Registry;
 
 use super::apply;
@@ -21,7 +22,11 @@ use super::catalog::{Application, Catalog, no_pipeline, no_tag};
 use super::connection::{Connecting, Connection};
 use super::errors::{admin_error, load_error, not_connected, sink_error};
 use super::library::Library;
+use super::revisions;
+use super::shadows::{ShadowDesk, Shadows};
 use super::supervisor::Supervisor;
+use super::swap::Swapping;
+use super::trace::Tracing;
 use super::trial::Trials;
 use super::upload::Upload;
 use super::verifier::Verifier;
@@ -46,6 +51,7 @@ pub(crate) struct WeirNode {
     pub(crate) connecting: Arc<Connecting>,
     pub(crate) library: Arc<Library>,
     pub(crate) supervisor: Arc<Supervisor>,
+    pub(crate) shadows: Shadows,
     pub(crate) trials: Trials,
     pub(crate) verifier: Verifier,
     pub(crate) registry: Mutex<Registry>,
@@ -111,6 +117,8 @@ impl WeirNode {
                 needed.push(format!("pipeline {name}"));
             } else if let Some(number) = self.revision_with(&application, digest).await? {
                 needed.push(format!("revision {number} of pipeline {name}"));
+            } else if self.shadow_desk()?.find(&name).await?.is_some_and(|(entry, _)| entry.needs(digest)) {
+                needed.push(format!("the shadow of pipeline {name}"));
             }
         }
         Ok(needed)
@@ -147,6 +155,23 @@ impl WeirNode {
         let chain = FromChain::look(broker, &application.plan).await;
         let observed = self.supervisor.observe(&name);
         Ok(view::status(name, application, source, chain, observed))
+    }
+
+    fn shadow_desk(&self) -> Result<ShadowDesk<'_>, NodeError> {
+        Ok(ShadowDesk { connection: self.connection()?, library: &self.library })
+    }
+
+    fn tracing(&self) -> Result<Tracing<'_>, NodeError> {
+        Ok(Tracing { connection: self.connection()?, library: &self.library })
+    }
+
+    async fn swapping<'a>(
+        &'a self,
+        name: &PipelineName,
+        conditions: &Preconditions,
+        caller: &'a Caller,
+    ) -> Result<Swapping<'a>, NodeError> {
+        Swapping::begin(self.connection()?, &self.library, name, conditions, caller).await
     }
 
     /// Changes a pipeline's entry, and answers how it is doing.
@@ -255,8 +280,38 @@ impl Node for WeirNode {
         name: PipelineName,
         file: PipelineFile,
         conditions: Preconditions,
+        caller: Caller,
     ) -> Reply<'_, ApplyResult> {
-        reply(async move { apply::apply(self.connection()?, &self.library, &name, &file, &conditions).await })
+        reply(async move {
+            apply::apply(self.connection()?, &self.library, &name, &file, &conditions, &caller).await
+        })
+    }
+
+    fn swap_pipeline(
+        &self,
+        name: PipelineName,
+        request: SwapRequest,
+        conditions: Preconditions,
+        caller: Caller,
+    ) -> Reply<'_, SwapResult> {
+        reply(async move { self.swapping(&name, &conditions, &caller).await?.swap(&request).await })
+    }
+
+    fn roll_back_pipeline(
+        &self,
+        name: PipelineName,
+        request: RollbackRequest,
+        conditions: Preconditions,
+        caller: Caller,
+    ) -> Reply<'_, SwapResult> {
+        reply(async move { self.swapping(&name, &conditions, &caller).await?.roll_back(request).await })
+    }
+
+    fn revisions(&self, name: PipelineName, after: u64, limit: u32) -> Reply<'_, Revisions> {
+        reply(async move {
+            let application = self.application(&name).await?;
+            revisions::list(&self.connection()?.broker, &application, after, limit).await
+        })
     }
 
     fn pipelines(&self) -> Reply<'_, Vec<PipelineStatus>> {
@@ -347,6 +402,33 @@ impl Node for WeirNode {
 
     fn verification(&self, name: PipelineName) -> Reply<'_, Verification> {
         reply(async move { self.verifier.last(&name) })
+    }
+
+    fn shadow(&self, name: PipelineName) -> Reply<'_, Shadow> {
+        reply(async move {
+            self.application(&name).await?;
+            Ok(self.shadow_desk()?.get(&name).await?.0.shadow)
+        })
+    }
+
+    fn start_shadow(&self, name: PipelineName, request: ShadowRequest, caller: Caller) -> Reply<'_, Shadow> {
+        reply(async move { self.shadow_desk()?.start(&name, &request, &caller).await })
+    }
+
+    fn stop_shadow(&self, name: PipelineName) -> Reply<'_, Shadow> {
+        reply(async move { self.shadow_desk()?.stop(&name).await })
+    }
+
+    fn promote_shadow(&self, name: PipelineName, caller: Caller) -> Reply<'_, SwapResult> {
+        reply(async move { self.shadow_desk()?.promote(&name, &caller).await })
+    }
+
+    fn trace_output(&self, stream: StreamName, sequence: u64) -> Reply<'_, OutputTrace> {
+        reply(async move { self.tracing()?.output(stream, sequence).await })
+    }
+
+    fn trace_source(&self, stream: StreamName, sequence: u64) -> Reply<'_, SourceTrace> {
+        reply(async move { self.tracing()?.source(stream, sequence).await })
     }
 
     fn info(&self) -> Reply<'_, NodeInfo> {

@@ -154,7 +154,7 @@ pub(crate) async fn run(
     let meters = bench.meters(&name);
     let pipeline = Pipeline::new(name, world, bench.workers.clone(), options, meters);
     let status = pipeline.status();
-    let desired = Desired { generation: 1, plan, start_sequence: from, paused: false, attempt: 0 };
+    let desired = Desired { generation: 1, plan, at: None, start_sequence: from, paused: false, attempt: 0 };
     let mut work = std::pin::pin!(pipeline.run_to_end(desired, done));
     let mut ticks = tokio::time::interval(Duration::from_millis(200));
     loop {

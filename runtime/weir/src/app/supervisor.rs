@@ -9,6 +9,7 @@ use broker::Change;
 use model::PipelineName;
 use pipeline::meters::PipelineMeters;
 use pipeline::service::World;
+use pipeline::shadow::Tap;
 use pipeline::{Desired, Meters, Options, Pipeline, Status, StatusCell, Workers};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -31,6 +32,7 @@ pub(crate) struct Supervisor {
 struct Running {
     desired: watch::Sender<Desired>,
     status: Arc<StatusCell>,
+    tap: Arc<Tap>,
     meters: PipelineMeters,
     shutdown: CancellationToken,
 }
@@ -59,6 +61,11 @@ impl Supervisor {
         let running = self.lock();
         let found = running.get(name)?;
         Some(Observed { status: found.status.read(), meters: found.meters.clone() })
+    }
+
+    /// Where a shadow can listen to a pipeline, if it runs here.
+    pub(crate) fn tap(&self, name: &PipelineName) -> Option<Arc<Tap>> {
+        Some(self.lock().get(name)?.tap.clone())
     }
 
     /// Brings the gauges up to date, for whoever reads them next.
@@ -136,10 +143,10 @@ impl Supervisor {
         };
         let (options, meters) = (Options::for_workers(self.workers.count()), self.meters.pipeline(&name));
         let pipeline = Pipeline::new(name.clone(), world, self.workers.clone(), options, meters.clone());
-        let (status, shutdown) = (pipeline.status(), CancellationToken::new());
+        let (status, tap, shutdown) = (pipeline.status(), pipeline.tap(), CancellationToken::new());
         let (desired, receiver) = watch::channel(application.desired());
         services.spawn(pipeline.run(receiver, shutdown.clone()));
-        running.insert(name, Running { desired, status, meters, shutdown });
+        running.insert(name, Running { desired, status, tap, meters, shutdown });
     }
 
     fn remove(&self, name: &PipelineName) {

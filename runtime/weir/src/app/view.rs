@@ -1,8 +1,8 @@
 //! How pipelines, modules and dead letters look to the API.
 
 use api::dto::{
-    Counts, DeadLetter, Module, ModuleKind, Payload, PipelineError, PipelineState, PipelineStatus,
-    ReceiptSummary, SourceStatus, StepStatus,
+    Counts, DeadLetter, Module, ModuleKind, Payload, PendingSwap, PipelineError, PipelineState,
+    PipelineStatus, ReceiptSummary, SourceStatus, StepStatus,
 };
 use broker::{Broker, StoredMessage, StreamState};
 use engine::ModuleInfo;
@@ -78,9 +78,20 @@ pub(crate) fn status(
         lag: here.lag,
         counts,
         last_receipt: chain.receipt,
+        swap: pending(application, chain.revision.as_ref()),
         error: error(&here),
         steps: plan.steps.iter().map(|s| StepStatus { name: s.name.clone(), module: s.module }).collect(),
     }
+}
+
+/// The plan that was applied, as long as the chain does not have it.
+fn pending(application: &Application, in_force: Option<&Revision>) -> Option<PendingSwap> {
+    let plan = application.plan.digest();
+    let is_carried_out = in_force.is_some_and(|revision| {
+        revision.generation >= application.generation || revision.plan_digest == plan
+    });
+    let (generation, at) = (application.generation, application.at);
+    (!is_carried_out).then_some(PendingSwap { plan, generation, at })
 }
 
 /// A module for the API.
@@ -140,12 +151,12 @@ fn error(status: &Status) -> Option<PipelineError> {
         (State::Waiting { why }, _) => {
             Some(PipelineError { code: "unavailable".to_owned(), detail: why.clone() })
         }
-        (_, Some(why)) => Some(PipelineError { code: "swap-failed".to_owned(), detail: why.clone() }),
+        (_, Some(why)) => Some(PipelineError { code: why.code.to_owned(), detail: why.detail.clone() }),
         _ => None,
     }
 }
 
-fn summary(record: u64, receipt: Receipt) -> ReceiptSummary {
+pub(crate) fn summary(record: u64, receipt: Receipt) -> ReceiptSummary {
     ReceiptSummary {
         record,
         digest: receipt.digest(),
@@ -161,7 +172,7 @@ fn summary(record: u64, receipt: Receipt) -> ReceiptSummary {
     }
 }
 
-fn time_text(timestamp_ns: u64) -> String {
+pub(crate) fn time_text(timestamp_ns: u64) -> String {
     jiff::Timestamp::from_nanosecond(i128::from(timestamp_ns))
         .map(|time| time.to_string())
         .unwrap_or_default()

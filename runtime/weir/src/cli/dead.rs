@@ -53,7 +53,7 @@ pub(crate) fn list(session: &Session, args: &DeadArgs) -> anyhow::Result<()> {
 }
 
 /// A cursor goes into an address as it is, so it may hold nothing that means something there.
-fn cursor(text: &str) -> Result<String, String> {
+pub(crate) fn cursor(text: &str) -> Result<String, String> {
     let plain = |c: u8| c.is_ascii_alphanumeric() || b"-_.~".contains(&c);
     match !text.is_empty() && text.bytes().all(plain) {
         true => Ok(text.to_owned()),

@@ -18,8 +18,12 @@ mod pipelines;
 mod push;
 mod replay;
 mod resolve;
+mod revisions;
 mod run;
+mod shadow;
+mod swap;
 mod tags;
+mod trace;
 mod trial;
 mod verify;
 
@@ -113,6 +117,18 @@ pub(crate) enum Verb {
     Pipelines(Remote),
     /// Show how a pipeline is doing, or all of them
     Status(pipelines::StatusArgs),
+    /// Put other modules into steps of a pipeline, at an exact event if wanted
+    Swap(swap::SwapArgs),
+    /// Put the plan of an older revision in force again
+    Rollback(swap::RollbackArgs),
+    /// List which plans were in force from which event on, who applied them and what they changed
+    Revisions(revisions::RevisionsArgs),
+    /// Try other modules beside the ones in force: start, show or stop a shadow
+    Shadow(shadow::ShadowArgs),
+    /// Put a shadow's modules in force
+    Promote(OnePipeline),
+    /// Show where an output comes from, or what became of an event
+    Trace(trace::TraceArgs),
     /// Pause a pipeline
     Pause(OnePipeline),
     /// Let a paused pipeline go on
@@ -206,6 +222,12 @@ pub(crate) fn run(verb: Verb, before: &Remote, environment: &dyn Environment) ->
         }
         Verb::Pipelines(remote) => pipelines::list(&connect(remote)?),
         Verb::Status(args) => pipelines::status(&connect(args.remote)?, args.name.as_ref()),
+        Verb::Swap(args) => swap::swap(&connect(args.remote.clone())?, &args),
+        Verb::Rollback(args) => swap::roll_back(&connect(args.remote.clone())?, &args),
+        Verb::Revisions(args) => revisions::list(&connect(args.remote.clone())?, &args),
+        Verb::Shadow(args) => shadow::run(&connect(args.remote.clone())?, &args),
+        Verb::Promote(args) => swap::promote(&connect(args.remote)?, &args.name),
+        Verb::Trace(args) => trace::run(&connect(args.remote.clone())?, &args),
         Verb::Pause(args) => pipelines::pause(&connect(args.remote)?, &args.name),
         Verb::Resume(args) => pipelines::resume(&connect(args.remote)?, &args.name),
         Verb::Dead(args) => dead::list(&connect(args.remote.clone())?, &args),

@@ -58,7 +58,7 @@ pub(crate) fn sheet(module: &Module) -> Table {
     ])
 }
 
-fn kind(kind: ModuleKind) -> &'static str {
+pub(crate) fn kind(kind: ModuleKind) -> &'static str {
     match kind {
         ModuleKind::Component => "component",
         ModuleKind::CoreModule => "core-module",

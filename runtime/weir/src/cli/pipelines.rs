@@ -132,6 +132,10 @@ fn sheet(status: &PipelineStatus) -> Table {
         ("retries", format!("{} host faults, {} conflicts", counts.faults, counts.conflicts)),
         ("last receipt", receipt),
     ];
+    if let Some(swap) = &status.swap {
+        let at = swap.at.map_or("as soon as it can".to_owned(), |at| format!("at source sequence {at}"));
+        rows.push(("swap", format!("{} (generation {}) takes over {at}", swap.plan, swap.generation)));
+    }
     if let Some(error) = &status.error {
         rows.push(("error", format!("{} ({})", error.detail, error.code)));
     }

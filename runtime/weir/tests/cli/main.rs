@@ -1,5 +1,6 @@
 //! The command line as a process: what it asks a node, what it prints where, and how it ends.
 
+mod live;
 mod node;
 
 use std::path::Path;

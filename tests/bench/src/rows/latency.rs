@@ -45,7 +45,8 @@ pub(crate) fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
                 || load.relay(&runtime, &mut theirs),
             )?;
             let id = format!("7{}", char::from(b'a' + u8::try_from(rows.len())?));
-            let name = format!("p99 from end to end, {rate} events/s, {kept} streams, against the bare relay");
+            let name =
+                format!("p99 from end to end, {rate} events/s, {kept} streams, against the bare relay");
             let note = format!("p50/p99/p99.9 in ms: {} against {}", ours.text(), theirs.text());
             rows.push(Row::compared(&id, &name, &compared, Goal::AtMost(1.25), "ms").noted(&note));
         }

@@ -33,8 +33,7 @@ pub(crate) fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let mut core = ours.start(&ours.core)?;
     let mut reused = plain.start(&event).expect("plain wasmtime starts the guest");
     let native = || Ok(per_call(calls, || drop(black_box(native_upper(black_box(&event))))));
-    let compared =
-        pairs::compare(pairs, || Ok(per_call(calls, || process(&mut component, &event))), native)?;
+    let compared = pairs::compare(pairs, || Ok(per_call(calls, || process(&mut component, &event))), native)?;
     rows.push(over_native("4a", "component, one event, over the function native", &compared, 1_200.0));
     let compared = pairs::compare(
         pairs,
@@ -79,7 +78,9 @@ pub(crate) fn event() -> Event {
 fn over_native(id: &str, name: &str, compared: &Compared, goal_ns: f64) -> Row {
     let over = compared.first - compared.second;
     let note = format!("{} against {} ns", pairs::round(compared.first), pairs::round(compared.second));
-    Row::new(id, name, over, Goal::AtMost(goal_ns), "ns").spread(compared.spread * compared.second).noted(&note)
+    Row::new(id, name, over, Goal::AtMost(goal_ns), "ns")
+        .spread(compared.spread * compared.second)
+        .noted(&note)
 }
 
 /// Nanoseconds that one call takes.

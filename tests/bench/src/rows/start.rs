@@ -162,8 +162,7 @@ pub(crate) fn memory(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     streams::create(&mut client, "IN", "in.>", Storage::File, 1);
     let node = world::node(&world::weir(), &nats, &[]);
     let rest = memory_bytes(node.id(), "VmRSS");
-    let mut rows =
-        vec![Row::new("12a", "memory of a node at rest", mib(rest), Goal::AtMost(40.0), "MiB")];
+    let mut rows = vec![Row::new("12a", "memory of a node at rest", mib(rest), Goal::AtMost(40.0), "MiB")];
     let module = world::push(&node, "identity");
     let before = memory_bytes(node.id(), "VmRSS");
     for number in 0..PIPELINES {
@@ -174,7 +173,13 @@ pub(crate) fn memory(bench: &Bench) -> anyhow::Result<Vec<Row>> {
         wait(&mut client, &output, 1);
     }
     let each = (memory_bytes(node.id(), "VmRSS") - before) / f64::from(PIPELINES);
-    rows.push(Row::new("12b", "memory of each further pipeline at rest", mib(each), Goal::AtMost(2.0), "MiB"));
+    rows.push(Row::new(
+        "12b",
+        "memory of each further pipeline at rest",
+        mib(each),
+        Goal::AtMost(2.0),
+        "MiB",
+    ));
     rows.push(backlog(bench)?);
     Ok(rows)
 }
