@@ -180,7 +180,9 @@ impl<'a> Swapping<'a> {
     /// When it cannot run here, or somebody else changed the pipeline meanwhile.
     pub(crate) async fn put(self, successor: Successor) -> Result<SwapResult, NodeError> {
         let is_applied = successor.plan == self.current.plan && !self.standing().is_bound_to_an_event();
-        if is_applied && successor.at.is_none() {
+        let digest = successor.plan.digest();
+        let is_in_force = self.chain.as_ref().is_some_and(|chain| chain.revision.plan_digest == digest);
+        if is_applied && (successor.at.is_none() || is_in_force) {
             return Ok(self.result(&successor, self.current.generation, SwapOutcome::Unchanged));
         }
         check_modules(self.library, &successor.plan).await?;

@@ -79,7 +79,7 @@ pub(crate) fn status(
         counts,
         last_receipt: chain.receipt,
         swap: pending(application, chain.revision.as_ref()),
-        error: error(&here),
+        error: error(&here, application),
         steps: plan.steps.iter().map(|s| StepStatus { name: s.name.clone(), module: s.module }).collect(),
     }
 }
@@ -143,8 +143,10 @@ fn state(state: &State) -> PipelineState {
     }
 }
 
-fn error(status: &Status) -> Option<PipelineError> {
-    match (&status.state, &status.swap_error) {
+fn error(status: &Status, application: &Application) -> Option<PipelineError> {
+    // What became of an older application is of no interest any more.
+    let is_current = status.known_generation >= application.generation;
+    match (&status.state, status.swap_error.as_ref().filter(|_| is_current)) {
         (State::Stopped(reason), _) => {
             Some(PipelineError { code: reason.code.to_owned(), detail: reason.detail.clone() })
         }
