@@ -4,6 +4,8 @@
 #   make demo ARGS=--once  the same, then ends: exit code 0 if every count is what it must be
 #   make demo FULL=1       with all 336,776 flights instead of a few thousand
 #   make test              everything that has to hold, as CI runs it
+#   make bench             how fast it is, against what one would write by hand; QUICK=1, ROWS=1,2
+#   make bench BASE=REV    the same of this tree against another revision of Weir
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -18,6 +20,11 @@ FULL ?=
 GUESTS := target/guests/wasm32-wasip2/release
 FLIGHTS := examples/flights/flights-sample.ndjson
 FLIGHTS_FULL := target/flights/flights.ndjson
+
+# The bench: a short run, only some rows, another revision to compare with.
+QUICK ?=
+ROWS ?=
+BASE ?=
 
 # The workspaces that build for WebAssembly.
 GUEST_WORKSPACES := sdk/rust/Cargo.toml plugins/Cargo.toml tests/guests/Cargo.toml
@@ -66,6 +73,17 @@ $(FLIGHTS_FULL): examples/flights/prepare.py
 .PHONY: clean-demo
 clean-demo: ## Remove the prepared data set of FULL=1
 	@rm -rf target/flights
+
+.PHONY: bench
+bench: tools ## Measure, side by side in one run (QUICK=1, ROWS=1,2, BASE=<revision>)
+	$(call say,building the modules and weir (some minutes the first time))
+	@.ci/guests.sh tests
+	@cargo build --locked --release -p weir -p weir-bench
+	@$(if $(BASE),.ci/base.sh "$(BASE)")
+	$(call say,measuring)
+	@target/release/weir-bench $(if $(filter 1,$(QUICK)),--quick) $(if $(ROWS),--rows $(ROWS)) \
+	    $(if $(BASE),--base target/bench/base/target/release/weir) \
+	    $(if $(wildcard $(FLIGHTS_FULL)),--flights $(FLIGHTS_FULL))
 
 .PHONY: test
 test: tools ## All checks and all tests

@@ -22,13 +22,13 @@ pub(crate) struct Delivery {
 impl Delivery {
     /// Reads the subject: nine tokens, or eleven and more where it names the domain and the account too.
     pub(crate) fn parse(reply: &str) -> Option<Self> {
-        let mut tokens = reply.strip_prefix("$JS.ACK.")?.split('.');
-        let skip = match tokens.clone().count() {
+        let rest = reply.strip_prefix("$JS.ACK.")?;
+        let skip = match 1 + rest.bytes().filter(|byte| *byte == b'.').count() {
             7 => 3,
             9.. => 5,
             _ => return None,
         };
-        let mut numbers = tokens.by_ref().skip(skip).map(|token| token.parse().ok());
+        let mut numbers = rest.split('.').skip(skip).map(|token| token.parse().ok());
         Some(Self {
             stream_sequence: numbers.next()??,
             consumer_sequence: numbers.next()??,

@@ -56,13 +56,13 @@ pub struct Tally {
     pub fuel: Sides<u64>,
     /// Nanoseconds in the modules, starting included.
     pub time_ns: Sides<u64>,
-    /// Some of the differences and of the candidate's faults, the first ones.
+    /// Some of the differences, the first ones.
     pub samples: Vec<Sample>,
     /// The last source sequence that was compared; 0 before the first.
     pub through: u64,
 }
 
-/// A difference, or a fault of the candidate.
+/// An event at which the two plans differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
     /// The source event.
@@ -325,16 +325,11 @@ impl Tally {
         let faults = Sides { live: live.fault(), candidate: candidate.fault() };
         let difference = difference(live, candidate, &faults);
         let is_fault = faults.candidate.is_some();
-        let mut samples = Vec::new();
-        if let Some((what, live, candidate)) = difference.clone() {
-            samples.push(Sample { sequence, what, live, candidate });
-        } else if let (Some(live), Some(candidate)) = (&faults.live, &faults.candidate) {
-            let (live, candidate) = (shortened(live), shortened(candidate));
-            samples.push(Sample { sequence, what: "fault", live, candidate });
-        }
+        let sample = |(what, live, candidate)| Sample { sequence, what, live, candidate };
+        let samples: Vec<Sample> = difference.map(sample).into_iter().collect();
         self.add(Self {
             events: 1,
-            differences: u64::from(difference.is_some()),
+            differences: samples.len() as u64,
             skipped: 0,
             new_faults: u64::from(is_fault && faults.live.is_none()),
             faults: Sides { live: u64::from(faults.live.is_some()), candidate: u64::from(is_fault) },
@@ -359,7 +354,10 @@ fn difference(
     }
     let (live, candidate) = (live.records(), candidate.records());
     if live.len() != candidate.len() {
-        let count = |records: &[Record]| format!("{} messages", records.len());
+        let count = |records: &[Record]| match records.len() {
+            1 => "1 message".to_owned(),
+            count => format!("{count} messages"),
+        };
         return Some(("count", count(live), count(candidate)));
     }
     live.iter().zip(candidate).find_map(|(live, candidate)| record_difference(live, candidate))

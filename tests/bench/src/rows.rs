@@ -37,11 +37,18 @@ const ROWS: &[(&[u32], &str, Measure)] = &[
     (&[12], "memory", start::memory),
 ];
 
+/// What is measured against another revision of Weir, by the program as it is run.
+const AGAINST_BASE: &[(&[u32], &str, Measure)] = &[
+    (&[1, 2], "NATS to NATS through the identity module", append::identity_against_base),
+    (&[3], "NATS to NATS through mask-pii", append::mask_against_base),
+];
+
 /// Runs the rows that were asked for, and reports.
 pub(crate) fn run(suite: &Suite) -> anyhow::Result<()> {
     let bench = Bench { suite: suite.clone() };
     let mut report = Report { method: method(suite), rows: Vec::new() };
-    for (numbers, what, measure) in ROWS {
+    let rows = if suite.base.is_some() { AGAINST_BASE } else { ROWS };
+    for (numbers, what, measure) in rows {
         let wanted = suite.rows.is_empty() || numbers.iter().any(|number| suite.rows.contains(number));
         if wanted {
             eprintln!("== {what}");

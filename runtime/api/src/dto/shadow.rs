@@ -117,7 +117,7 @@ pub struct ShadowReport {
     pub time_us: ShadowSides,
     /// The last source sequence that was compared; 0 before the first.
     pub through: u64,
-    /// Some of the differences and faults, the first ones.
+    /// Some of the differences, the first ones.
     pub samples: Vec<ShadowSample>,
 }
 
@@ -130,7 +130,7 @@ pub struct ShadowSides {
     pub candidate: u64,
 }
 
-/// An event with which the two plans do not do the same, or at which both fail.
+/// An event at which the two plans differ.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ShadowSample {
     /// The event's sequence in the source stream.

@@ -95,6 +95,7 @@ fn of_source(trace: &SourceTrace) -> (Vec<String>, Vec<Part>) {
 fn outcome(fate: &EventFate) -> String {
     let count = fate.records.len();
     match fate.outcome {
+        EventOutcome::Messages if count == 1 => format!("a message in {}", fate.sink),
         EventOutcome::Messages => format!("{count} messages in {}", fate.sink),
         EventOutcome::Dead => format!("a dead letter in {}", fate.sink),
         EventOutcome::Nothing => "worked through; its steps gave nothing".to_owned(),

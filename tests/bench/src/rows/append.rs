@@ -1,5 +1,8 @@
 //! Rows 1 to 3: from stream to stream, against the hand-written relays.
 
+use std::path::Path;
+
+use anyhow::Context as _;
 use weir_tests::{NatsServer, Node, Pipeline};
 
 use super::Bench;
@@ -36,16 +39,54 @@ pub(crate) fn identity(bench: &Bench) -> anyhow::Result<Vec<Row>> {
 pub(crate) fn mask(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let events = bench.size(200_000, 40_000);
     let (nats, node) = world_with(&flights(bench)?, events);
-    let module = world::push(&node, "mask_pii");
-    let config = mask_settings();
-    let rules = "rules = [{ field = \"$.tailnum\", action = \"tokenise\" }, { field = \"$.flight\", action = \"hash\" }]";
-    let config = format!("[steps.config]\nkey = {}\n{rules}\n", config["key"]);
-    let pipeline = pipeline("mask").step_with(module, &config);
+    let pipeline = masking(&node);
     let weir = || world::run_pipeline(&nats, &node, &pipeline, events);
     let relay = || world::run_relay(&nats, Kind::Chain, Work::Mask, events, 1);
     let (compared, cpu) = sides(bench.pairs(5), weir, relay)?;
     let name = "NATS, mask-pii on flights, NATS, against the same code native";
     Ok(vec![Row::compared("3", name, &compared, Goal::AtLeast(0.85), "events/s").noted(&cpu)])
+}
+
+/// The pipeline of row 1, of this revision against another one.
+pub(crate) fn identity_against_base(bench: &Bench) -> anyhow::Result<Vec<Row>> {
+    let payloads = [vec![b'x'; PAYLOAD_BYTES]];
+    let identity = |node: &Node| pipeline("relay").step(world::push(node, "identity"));
+    Ok(vec![against_base(bench, ("1", "the identity component"), &payloads, bench.size(300_000, 60_000), identity)?])
+}
+
+/// The pipeline of row 3, of this revision against another one.
+pub(crate) fn mask_against_base(bench: &Bench) -> anyhow::Result<Vec<Row>> {
+    let payloads = flights(bench)?;
+    Ok(vec![against_base(bench, ("3", "mask-pii"), &payloads, bench.size(200_000, 40_000), masking)?])
+}
+
+fn against_base(
+    bench: &Bench,
+    (id, what): (&str, &str),
+    payloads: &[Vec<u8>],
+    events: u64,
+    make: impl Fn(&Node) -> Pipeline,
+) -> anyhow::Result<Row> {
+    let base = bench.suite.base.clone().context("--base names no program")?;
+    let (nats, node) = world_with(payloads, events);
+    let pipeline = make(&node);
+    // One node at a time, since two would race for the same pipeline.
+    drop(node);
+    let run = |program: &Path| {
+        let node = world::node(program, &nats, &[]);
+        world::run_pipeline(&nats, &node, &pipeline, events)
+    };
+    let (compared, cpu) = sides(bench.pairs(7), || run(&world::weir()), || run(&base))?;
+    let name = format!("NATS, {what}, NATS, this revision against the other");
+    Ok(Row::compared(id, &name, &compared, Goal::AtLeast(0.97), "events/s").noted(&cpu))
+}
+
+/// The pipeline that masks.
+fn masking(node: &Node) -> Pipeline {
+    let module = world::push(node, "mask_pii");
+    let config = mask_settings();
+    let rules = "rules = [{ field = \"$.tailnum\", action = \"tokenise\" }, { field = \"$.flight\", action = \"hash\" }]";
+    pipeline("mask").step_with(module, &format!("[steps.config]\nkey = {}\n{rules}\n", config["key"]))
 }
 
 /// Flights as JSON, one a payload.
