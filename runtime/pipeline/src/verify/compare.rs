@@ -167,14 +167,14 @@ impl<'a, A: Archive, F: FnMut(&Verified) + Send> Comparing<'a, A, F> {
         if self.in_unit.is_some() || self.is_beyond {
             return Ok(());
         }
-        let revision = self.history.revisions[self.in_force].digest;
+        let in_force = &self.history.revisions[self.in_force];
         let Some(entry) = self.cursor.peek().await?? else {
             self.is_beyond = true;
             return Ok(());
         };
         match record_difference(computed, &entry.record) {
             None => {
-                entry.check_place(&revision, self.last_id.as_deref())?;
+                entry.check_place(&in_force.digest, &in_force.id_prefix, self.last_id.as_deref())?;
                 self.take();
             }
             Some(difference) => {
@@ -198,7 +198,7 @@ impl<'a, A: Archive, F: FnMut(&Verified) + Send> Comparing<'a, A, F> {
         if let Some(difference) = self.in_unit.take() {
             return Err(self.explained(difference, &draft.link(None)).await?.into());
         }
-        let revision = self.history.revisions[self.in_force].digest;
+        let in_force = &self.history.revisions[self.in_force];
         let position = draft.position();
         let Some(entry) = self.cursor.peek().await?? else {
             if !self.is_beyond {
@@ -208,7 +208,7 @@ impl<'a, A: Archive, F: FnMut(&Verified) + Send> Comparing<'a, A, F> {
             return Ok(());
         };
         if entry.record.kind == RecordKind::Receipt {
-            entry.check_place(&revision, self.last_id.as_deref())?;
+            entry.check_place(&in_force.digest, &in_force.id_prefix, self.last_id.as_deref())?;
             let entry = self.take().expect("it was just looked at");
             return self.receipt(&entry, draft).await;
         }
@@ -262,7 +262,7 @@ impl<'a, A: Archive, F: FnMut(&Verified) + Send> Comparing<'a, A, F> {
 
     /// Compares a revision with its place, and with the receipt in it.
     async fn revision_record(&mut self, at: usize, cut_off: Option<ReceiptDraft>) -> Result<(), Halt> {
-        let Placed { record, revision, digest } = &self.history.revisions[at];
+        let Placed { record, revision, digest, id_prefix } = &self.history.revisions[at];
         let before = at.checked_sub(1).map(|before| &self.history.revisions[before].revision);
         let Some(entry) = self.cursor.peek().await?? else {
             return Err(super::history::missing(*record).into());
@@ -277,7 +277,7 @@ impl<'a, A: Archive, F: FnMut(&Verified) + Send> Comparing<'a, A, F> {
                 None => difference.into(),
             });
         }
-        entry.check_place(digest, self.last_id.as_deref())?;
+        entry.check_place(digest, id_prefix, self.last_id.as_deref())?;
         let entry = self.take().expect("it was just looked at");
         let ours = cut_off.map(|draft| draft.link(self.link));
         let altered = |what| Halt::from(differs(&entry, what, Cause::RevisionAltered));

@@ -88,30 +88,37 @@ impl Entry {
     }
 
     /// Whether the record is bound to its place, under the revision whose payload has this digest and behind
-    /// the record of this id.
+    /// the record of this id. `prefix` is what the ids under that revision begin with.
     pub(super) fn check_place(
         &self,
         revision: &Digest,
+        prefix: &str,
         before_id: Option<&str>,
     ) -> Result<(), Box<Difference>> {
+        let own = self.id().and_then(|id| id.strip_prefix(prefix));
+        // The first record of each run of a node names none before it.
+        let follows = self.after.is_none() || before_id.is_none() || self.after.as_deref() == before_id;
+        if own.is_some_and(|rest| is_number(rest, self.sequence))
+            && self.expected.as_deref().is_some_and(|before| is_number(before, self.sequence - 1))
+            && follows
+        {
+            return Ok(());
+        }
+        Err(self.misplaced(revision, before_id))
+    }
+
+    /// The first of the headers that bind the record to its place which is not as it has to be.
+    fn misplaced(&self, revision: &Digest, before_id: Option<&str>) -> Box<Difference> {
         let id = RecordId::new(revision, self.sequence).to_string();
         let before = (self.sequence - 1).to_string();
         let parts = [
-            (ID_HEADER, id.as_str(), self.id.as_deref()),
+            (ID_HEADER, id.as_str(), self.id()),
             (EXPECTED_HEADER, before.as_str(), self.expected.as_deref()),
-            // The first record of each run of a node has none.
-            (
-                AFTER_HEADER,
-                before_id.unwrap_or_default(),
-                self.after.as_deref().filter(|_| before_id.is_some()),
-            ),
+            (AFTER_HEADER, before_id.unwrap_or_default(), self.after.as_deref()),
         ];
-        let is_free = |name: &str, found: Option<&str>| name == AFTER_HEADER && found.is_none();
-        let differing = parts
-            .into_iter()
-            .find(|(name, expected, found)| Some(*expected) != *found && !is_free(name, *found));
-        let Some((name, expected, found)) = differing else { return Ok(()) };
-        Err(Box::new(Difference {
+        let differing = parts.into_iter().find(|(_, expected, found)| Some(*expected) != *found);
+        let (name, expected, found) = differing.unwrap_or(parts[2]);
+        Box::new(Difference {
             record: self.sequence,
             position: Some(self.record.position),
             receipt: None,
@@ -119,6 +126,25 @@ impl Entry {
             expected: expected.to_owned(),
             found: found.unwrap_or("no such header").to_owned(),
             cause: Cause::ChainAltered,
-        }))
+        })
+    }
+}
+
+/// Whether a text is this number, written as numbers are.
+fn is_number(text: &str, number: u64) -> bool {
+    let is_plain = text == "0" || text.starts_with(|first: char| ('1'..='9').contains(&first));
+    is_plain && text.parse() == Ok(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_number;
+
+    #[test]
+    fn a_number_is_written_in_one_way() {
+        assert!(is_number("0", 0) && is_number("70", 70));
+        for other in ["", "+70", "070", "71", "70 ", "7e1"] {
+            assert!(!is_number(other, 70), "{other}");
+        }
     }
 }

@@ -99,8 +99,8 @@ pub(crate) fn attest(args: &AttestArgs, config: &LocalConfig, nats: ExternalNats
     if args.out == Path::new("-") {
         return output::data(&envelope);
     }
-    std::fs::write(&args.out, format!("{envelope}\n"))
-        .with_context(|| format!("write {}", args.out.display()))?;
+    let named = || format!("write {}", args.out.display());
+    crate::files::replace(&args.out, format!("{envelope}\n").as_bytes()).with_context(named)?;
     output::data(&format!("{} receipts, {} events, attested", attested.receipts, totals.events))
 }
 

@@ -74,7 +74,7 @@ pub(crate) fn lock(args: &LockArgs, connect: impl FnOnce() -> anyhow::Result<Ses
         return output::data(text.trim_end());
     }
     let unusable = |error| Ended::new(Exit::Config, format!("cannot write {}: {error}", args.out.display()));
-    std::fs::write(&args.out, text).map_err(unusable)?;
+    crate::files::replace(&args.out, text.as_bytes()).map_err(unusable)?;
     output::talk(&format!("pipeline {} is locked in {}", spec.name, args.out.display()));
     output::data(&digest.to_string())
 }

@@ -41,6 +41,8 @@ Examples:
   weir push mask.wasm --tag mask-pii:1.2      upload a module and name it
   weir apply flights.toml                     put a pipeline in force
   weir status flights                         see how it is doing
+  weir run flights.toml <in.ndjson            run it over a file, without a node
+  weir verify flights --nats nats://host      execute its past again, and compare all of it
 
 Exit codes:
    0  done                                    69  node or NATS server cannot be reached
