@@ -195,18 +195,7 @@ pub(crate) fn run(verb: Verb, before: &Remote, environment: &dyn Environment) ->
             let config = LocalConfig::new(&args.local, environment)?;
             run::run(&args, &config, || connect(Remote { client: args.client.clone(), output: None }))
         }
-        Verb::Verify(args) => {
-            if let Some(node) = args.node.clone().or(before.client.node.clone()) {
-                let client = ClientFlags { node: Some(node), ..ClientFlags::default() };
-                return verify::on_node(&connect(Remote { client, output: None })?, &args);
-            }
-            before.refuse_for("verify")?;
-            let config = LocalConfig::new(&args.local, environment)?;
-            match args.offline() {
-                Some(offline) => attest::check(&offline, &config),
-                None => verify::run(&args, &config, args.nats.required(environment)?),
-            }
-        }
+        Verb::Verify(args) => run_verify(&args, before, environment),
         Verb::Replay(args) => {
             before.refuse_for("replay")?;
             let config = LocalConfig::new(&args.local, environment)?;
@@ -250,6 +239,25 @@ pub(crate) fn run(verb: Verb, before: &Remote, environment: &dyn Environment) ->
             before.refuse_for("completions")?;
             completions::print(&args)
         }
+    }
+}
+
+/// Verifies on a node if one is named, offline if there is an attestation, and else here, over NATS.
+fn run_verify(
+    args: &verify::VerifyArgs,
+    before: &Remote,
+    environment: &dyn Environment,
+) -> anyhow::Result<()> {
+    if let Some(node) = args.node.clone().or(before.client.node.clone()) {
+        let client = ClientFlags { node: Some(node), ..ClientFlags::default() };
+        let remote = Remote { client, output: None }.or(before.clone());
+        return verify::on_node(&remote.connect(environment)?, args);
+    }
+    before.refuse_for("verify")?;
+    let config = LocalConfig::new(&args.local, environment)?;
+    match args.offline() {
+        Some(offline) => attest::check(&offline, &config),
+        None => verify::run(args, &config, args.nats.required(environment)?),
     }
 }
 
