@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 const PAUSE: Duration = Duration::from_millis(20);
+/// Between two looks where it is measured when something happened.
+const SHORT_PAUSE: Duration = Duration::from_micros(500);
 
 /// Asks `probe` until it answers `Ok`, and returns the answer.
 ///
@@ -21,13 +23,30 @@ pub fn eventually<T, E: Debug>(what: &str, probe: impl FnMut() -> Result<T, E>) 
 ///
 /// # Panics
 /// When `patience` is over, with `what` and the last answer.
-pub fn within<T, E: Debug>(patience: Duration, what: &str, mut probe: impl FnMut() -> Result<T, E>) -> T {
+pub fn within<T, E: Debug>(patience: Duration, what: &str, probe: impl FnMut() -> Result<T, E>) -> T {
+    looking(PAUSE, patience, what, probe)
+}
+
+/// The same as [`eventually`], looking so often that the answer comes within a millisecond: for measurements.
+///
+/// # Panics
+/// When [`PATIENCE`] is over, with `what` and the last answer.
+pub fn promptly<T, E: Debug>(what: &str, probe: impl FnMut() -> Result<T, E>) -> T {
+    looking(SHORT_PAUSE, PATIENCE, what, probe)
+}
+
+fn looking<T, E: Debug>(
+    pause: Duration,
+    patience: Duration,
+    what: &str,
+    mut probe: impl FnMut() -> Result<T, E>,
+) -> T {
     let started = Instant::now();
     loop {
         match probe() {
             Ok(answer) => return answer,
             Err(last) if started.elapsed() > patience => panic!("{what}: not within {patience:?}: {last:?}"),
-            Err(_) => std::thread::sleep(PAUSE),
+            Err(_) => std::thread::sleep(pause),
         }
     }
 }

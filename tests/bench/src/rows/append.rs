@@ -51,7 +51,13 @@ pub(crate) fn mask(bench: &Bench) -> anyhow::Result<Vec<Row>> {
 pub(crate) fn identity_against_base(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let payloads = [vec![b'x'; PAYLOAD_BYTES]];
     let identity = |node: &Node| pipeline("relay").step(world::push(node, "identity"));
-    Ok(vec![against_base(bench, ("1", "the identity component"), &payloads, bench.size(300_000, 60_000), identity)?])
+    Ok(vec![against_base(
+        bench,
+        ("1", "the identity component"),
+        &payloads,
+        bench.size(300_000, 60_000),
+        identity,
+    )?])
 }
 
 /// The pipeline of row 3, of this revision against another one.

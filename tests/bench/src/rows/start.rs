@@ -1,8 +1,9 @@
 //! Rows 11 and 12: how quickly things begin, and what they take in memory.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::Value;
+use weir_tests::eventually::promptly;
 use weir_tests::{Message, NatsClient, NatsServer, Node, Pipeline, guest};
 
 use super::Bench;
@@ -15,8 +16,6 @@ use crate::world;
 
 /// Pipelines of the restarted node.
 const PIPELINES: u32 = 50;
-/// Between two looks at something that is about to happen.
-const LOOK: Duration = Duration::from_micros(500);
 
 /// Row 11.
 pub(crate) fn start(bench: &Bench) -> anyhow::Result<Vec<Row>> {
@@ -77,9 +76,7 @@ fn restart(bench: &Bench) -> anyhow::Result<Row> {
         let started = Instant::now();
         node.launch();
         node.wait_ready();
-        while !all_run(&node) {
-            std::thread::sleep(LOOK);
-        }
+        promptly("all pipelines run", || if all_run(&node) { Ok(()) } else { Err("not yet") });
         times.push(started.elapsed().as_secs_f64() * 1e3);
     }
     let spread = pairs::spread(&mut times);
@@ -205,11 +202,10 @@ fn backlog(bench: &Bench) -> anyhow::Result<Row> {
 
 /// Waits, with little delay, until a stream ends at `sequence` or later.
 fn wait(client: &mut NatsClient, stream: &str, sequence: u64) {
-    let started = Instant::now();
-    while streams::last(client, stream).unwrap_or(0) < sequence {
-        assert!(started.elapsed() < Duration::from_secs(60), "{stream} does not reach {sequence}");
-        std::thread::sleep(LOOK);
-    }
+    promptly(&format!("{stream} ends at {sequence}"), || match streams::last(client, stream) {
+        Ok(last) if last >= sequence => Ok(()),
+        other => Err(other),
+    });
 }
 
 fn last_on(client: &mut NatsClient, stream: &str, subject: &str) -> u64 {
