@@ -5,6 +5,7 @@ mod answers;
 mod bad_input;
 mod batch;
 mod chaos;
+mod check;
 mod determinism;
 mod footprint;
 mod hostile;

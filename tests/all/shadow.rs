@@ -18,7 +18,7 @@ fn running() -> (World, Digest) {
     (world, module)
 }
 
-fn start(world: &World, module: Digest, gate: Value) -> Reply {
+fn start(world: &World, module: Digest, gate: &Value) -> Reply {
     let body = json!({"modules": {"step-1": module.to_string()}, "gate": gate});
     world.api().post_json("/v1/pipelines/p/shadow", &body)
 }
@@ -52,11 +52,11 @@ fn check_chain(world: &mut World) -> u64 {
 fn a_shadow_is_compared_and_promoted_by_a_person() {
     let (mut world, live) = running();
     assert_eq!(world.api().get("/v1/pipelines/p/shadow").expect(404).code(), "shadow-not-found");
-    let same = start(&world, live, json!({})).expect(422);
+    let same = start(&world, live, &json!({})).expect(422);
     assert!(same.detail().contains("nothing to compare"), "{same}");
     let candidate = world.push("multi-c");
-    start(&world, candidate, json!({})).expect(201);
-    assert_eq!(start(&world, candidate, json!({})).expect(409).code(), "shadow-running");
+    start(&world, candidate, &json!({})).expect(201);
+    assert_eq!(start(&world, candidate, &json!({})).expect(409).code(), "shadow-running");
     let report = until(&mut world, "events are compared", |shadow| events(shadow) >= 100)["report"].clone();
     assert_eq!((&report["differences"], &report["new_faults"]), (&json!(0), &json!(0)), "{report}");
     assert!(report["faults"]["live"].as_u64() > Some(0), "{report}");
@@ -100,7 +100,7 @@ fn a_shadow_is_compared_and_promoted_by_a_person() {
 fn a_gate_promotes_what_does_the_same() {
     let (mut world, _) = running();
     let candidate = world.push("multi-c");
-    start(&world, candidate, json!({"max_differences": 0, "max_faults": 0, "for_events": 60})).expect(201);
+    start(&world, candidate, &json!({"max_differences": 0, "max_faults": 0, "for_events": 60})).expect(201);
     let ended = until(&mut world, "the gate promotes it", |shadow| shadow["state"] == "promoted");
     assert!(events(&ended) >= 60, "{ended}");
     eventually("the candidate is in force", || {
@@ -116,14 +116,14 @@ fn a_gate_promotes_what_does_the_same() {
 fn a_gate_drops_what_differs_and_what_fails() {
     let (mut world, live) = running();
     let (differs, fails) = (world.push("upper"), world.push("hostile-c"));
-    start(&world, differs, json!({"max_differences": 3, "for_events": 1_000_000})).expect(201);
+    start(&world, differs, &json!({"max_differences": 3, "for_events": 1_000_000})).expect(201);
     let ended = until(&mut world, "the gate drops it", |shadow| shadow["state"] != "running");
     assert_eq!(ended["state"], "dropped");
     assert!(ended["why"].as_str().is_some_and(|why| why.contains("the gate lets 3 pass")), "{ended}");
     let samples = ended["report"]["samples"].as_array().expect("a list");
     assert!(!samples.is_empty() && samples.len() <= 8, "{ended}");
 
-    start(&world, fails, json!({"max_faults": 0})).expect(201);
+    start(&world, fails, &json!({"max_faults": 0})).expect(201);
     let ended = until(&mut world, "the gate drops it", |shadow| shadow["state"] != "running");
     assert_eq!(
         (&ended["state"], ended["report"]["new_faults"].as_u64() > Some(0)),
@@ -137,10 +137,10 @@ fn a_gate_drops_what_differs_and_what_fails() {
 fn a_shadow_ends_when_it_is_stopped_or_another_plan_is_applied() {
     let (mut world, _) = running();
     let (candidate, third) = (world.push("multi-c"), world.push("multi-zig"));
-    start(&world, candidate, json!({})).expect(201);
+    start(&world, candidate, &json!({})).expect(201);
     let stopped = world.api().delete("/v1/pipelines/p/shadow").expect(200).json();
     assert_eq!(stopped["state"], "stopped");
-    start(&world, candidate, json!({})).expect(201);
+    start(&world, candidate, &json!({})).expect(201);
     let swap = json!({"modules": {"step-1": third.to_string()}});
     world.api().post_json("/v1/pipelines/p/swap", &swap).expect(200);
     let ended = until(&mut world, "it is superseded", |shadow| shadow["state"] != "running");

@@ -19,10 +19,10 @@ pub(crate) enum Storage {
 }
 
 /// Makes a stream for `subjects`.
-pub(crate) fn create(client: &mut NatsClient, name: &str, subjects: &str, storage: Storage, replicas: u32) {
+pub(crate) fn create(client: &mut NatsClient, name: &str, subjects: &[&str], storage: Storage, replicas: u32) {
     let storage = if storage == Storage::File { "file" } else { "memory" };
     // As Weir makes its output streams: the least duplicate window that the server takes.
-    let config = json!({ "name": name, "subjects": [subjects], "storage": storage, "num_replicas": replicas,
+    let config = json!({ "name": name, "subjects": subjects, "storage": storage, "num_replicas": replicas,
         "retention": "limits", "duplicate_window": 100_000_000 });
     client.api(&format!("STREAM.CREATE.{name}"), config.to_string()).expect("the stream can be made");
 }

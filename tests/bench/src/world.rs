@@ -88,7 +88,7 @@ pub(crate) fn push(node: &Node, name: &str) -> Digest {
 pub(crate) fn run_relay(nats: &NatsServer, kind: Kind, work: Work, events: u64, replicas: u32) -> Run {
     let mut client = nats.client();
     streams::drop(&mut client, "NATIVE");
-    streams::create(&mut client, "NATIVE", "native.>", streams::Storage::File, replicas);
+    streams::create(&mut client, "NATIVE", &["native.>"], streams::Storage::File, replicas);
     let server = cpu_seconds(nats.id());
     let options = Options { kind, work, nats: nats.url(), source: "IN".into(), prefix: "native".into() };
     let mut relay = Relay::start(&options);

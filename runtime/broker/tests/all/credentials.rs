@@ -155,7 +155,8 @@ async fn every_kind_of_credentials_reads_and_appends_over_tls() {
         let config = format!("jetstream: enabled\n{}\n{lines}\n", certificates.server_lines());
         let server = TestServer::start_with(&server(), Box::leak(config.into_boxed_str()));
         let options = ConnectOptions { auth: auth.clone(), tls: certificates.options(), ..server.options() };
-        let broker = eventually(async || Broker::connect(options.clone()).await.ok()).await;
+        let connect = async || Broker::connect(options.clone()).await.inspect_err(|e| println!("{e}")).ok();
+        let broker = eventually(connect).await;
         let pipeline = "p".parse().expect("a valid name");
         let landing = broker.ensure_landing_stream(&pipeline, &stream("IN"), &[pattern("in.>")], None).await;
         landing.expect("made");

@@ -294,7 +294,11 @@ impl Node for WeirNode {
         conditions: Preconditions,
         caller: Caller,
     ) -> Reply<'_, SwapResult> {
-        reply(async move { self.swapping(&name, &conditions, &caller).await?.swap(&request).await })
+        reply(async move {
+            let result = self.swapping(&name, &conditions, &caller).await?.swap(&request).await?;
+            self.supervisor.take_note(&name, result.generation).await;
+            Ok(result)
+        })
     }
 
     fn roll_back_pipeline(

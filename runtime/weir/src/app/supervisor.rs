@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use broker::Change;
@@ -10,7 +11,7 @@ use model::PipelineName;
 use pipeline::meters::PipelineMeters;
 use pipeline::service::World;
 use pipeline::shadow::Tap;
-use pipeline::{Desired, Meters, Options, Pipeline, Status, StatusCell, Workers};
+use pipeline::{Desired, Meters, Options, Pipeline, State, Status, StatusCell, Workers};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,10 @@ use super::catalog::{self, Application};
 use super::connection::Connection;
 use super::library::Library;
 use crate::adapters::{ModuleLoader, NatsSource};
+
+/// How long an accepted swap waits for the pipeline on this node to take note of it, and how often it looks.
+const NOTE_MAX: Duration = Duration::from_secs(2);
+const NOTE_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The pipelines of a node.
 pub(crate) struct Supervisor {
@@ -61,6 +66,22 @@ impl Supervisor {
         let running = self.lock();
         let found = running.get(name)?;
         Some(Observed { status: found.status.read(), meters: found.meters.clone() })
+    }
+
+    /// Waits a little until the pipeline here has taken note of an application, so that whoever is told that
+    /// a swap is accepted knows that at least this node does not pass its place. One that rests has time.
+    pub(crate) async fn take_note(&self, name: &PipelineName, generation: u64) {
+        let has_noted = || {
+            let status = self.observe(name).map(|observed| observed.status);
+            status.is_none_or(|status| {
+                let rests = matches!(status.state, State::Paused | State::Stopped(_));
+                rests || status.known_generation >= generation
+            })
+        };
+        let until = tokio::time::Instant::now() + NOTE_MAX;
+        while !has_noted() && tokio::time::Instant::now() < until {
+            tokio::time::sleep(NOTE_INTERVAL).await;
+        }
     }
 
     /// Where a shadow can listen to a pipeline, if it runs here.

@@ -8,13 +8,17 @@ use api::dto::{ApplyOutcome, ApplyResult};
 use clap::Args;
 use model::Plan;
 
+use super::conformance::{self, Conditions};
 use super::exit::{Ended, Exit};
 use super::lock::planned;
-use super::output;
+use super::module_arg::ModuleArg;
 use super::resolve::{PlanFiles, ResolveFlags, check_lock, read_lock, refuse_changes};
 use super::{Remote, Session};
+use super::{output, trial};
 use crate::client::{Answer, ClientError, Sent};
-use crate::spec::{ModuleRef, Origin, PipelineSpec, Start, StepSpec, TEXT_BYTES_MAX, plan_changes};
+use crate::spec::{
+    ModuleRef, Origin, PipelineSpec, Resolution, Start, StepSpec, TEXT_BYTES_MAX, plan_changes,
+};
 
 /// The arguments of `weir apply`.
 #[derive(Args)]
@@ -30,10 +34,23 @@ pub(crate) struct ApplyArgs {
 
 /// The arguments of `weir check`.
 #[derive(Args)]
+#[command(after_help = "\
+A module is executed on samples, twice and each sample alone, and found pure, leaky (it keeps state from
+event to event, which fresh instances for each block make safe) or refused.
+
+Examples:
+  weir check flights.toml
+  weir check mask.wasm --config '{\"rules\": []}' --sample event.json")]
 pub(crate) struct CheckArgs {
-    /// Pipeline files, TOML or JSON; - reads standard input
+    /// Pipeline files, TOML or JSON; or modules; - reads a pipeline file from standard input
     #[arg(value_name = "FILE", required = true)]
-    pub(crate) files: Vec<PathBuf>,
+    files: Vec<PathBuf>,
+    /// The configuration of the modules: JSON, or a file of JSON or TOML
+    #[arg(long, value_name = "JSON|FILE")]
+    config: Option<String>,
+    /// A file that holds the payload of a sample for the modules; repeat for more [default: ten of its own]
+    #[arg(long = "sample", value_name = "FILE")]
+    samples: Vec<PathBuf>,
 }
 
 /// Applies a pipeline file, or exactly what a lock says. What is wrong in it is told before a node is asked.
@@ -89,12 +106,20 @@ fn apply_locked(session: &Session, path: &Path, file: Option<&Path>) -> anyhow::
     Ok(sent?)
 }
 
-/// Checks pipeline files, all of them, and ends with the first error.
-pub(crate) fn check(files: &[PathBuf]) -> anyhow::Result<()> {
+/// Checks pipeline files and modules, all of them, and ends with the first error.
+pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<()> {
+    let config = args.config.as_deref().map(trial::config).transpose()?;
+    let config = config.map(|config| config.to_string()).unwrap_or_default();
+    let conditions = Conditions { config, samples: conformance::samples(&args.samples)? };
     let mut first = None;
-    for file in files {
-        match read(file) {
-            Ok(spec) => output::data(&format!("{}: {}", file.display(), summary(&spec)))?,
+    for file in &args.files {
+        let name = file.display().to_string();
+        let checked = match conformance::module_at(file)? {
+            Some(bytes) => conformance::check(&name, &bytes, &conditions),
+            None => read(file).and_then(|spec| output::data(&format!("{name}: {}", summary(&spec)))),
+        };
+        match checked {
+            Ok(()) => {}
             Err(error) if first.is_none() => first = Some(error),
             Err(error) => output::talk(&format!("error: {error:#}")),
         }

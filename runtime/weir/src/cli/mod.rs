@@ -6,6 +6,7 @@
 mod apply;
 mod attest;
 mod completions;
+mod conformance;
 mod dead;
 mod diff;
 pub(crate) mod exit;
@@ -139,7 +140,7 @@ pub(crate) enum Verb {
     Dead(dead::DeadArgs),
     /// Remove a pipeline, a module or a tag
     Rm(RmArgs),
-    /// Check a pipeline file; no node is needed
+    /// Check pipeline files, and modules by executing samples; no node is needed
     Check(apply::CheckArgs),
     /// Print the JSON Schema of the pipeline file
     Schema,
@@ -229,7 +230,7 @@ pub(crate) fn run(verb: Verb, before: &Remote, environment: &dyn Environment) ->
         Verb::Rm(RmArgs { what: Rm::Tag(args) }) => tags::remove(&connect(args.remote)?, &args.name),
         Verb::Check(args) => {
             before.refuse_for("check")?;
-            apply::check(&args.files)
+            apply::check(&args)
         }
         Verb::Schema => {
             before.refuse_for("schema")?;

@@ -137,7 +137,7 @@ fn read(path: &Path, bytes_max: u64) -> anyhow::Result<Vec<u8>> {
 }
 
 /// A configuration: what begins as a JSON object is one, all else is the name of a file.
-fn config(text: &str) -> anyhow::Result<serde_json::Value> {
+pub(crate) fn config(text: &str) -> anyhow::Result<serde_json::Value> {
     if text.trim_start().starts_with('{') {
         return Ok(crate::spec::parse_table(text, "--config")?);
     }

@@ -111,7 +111,7 @@ pub(crate) fn pipeline(name: &str) -> Pipeline {
 fn world_with(payloads: &[Vec<u8>], events: u64) -> (NatsServer, Node) {
     let nats = NatsServer::start();
     let mut client = nats.client();
-    streams::create(&mut client, "IN", "in.>", Storage::File, 1);
+    streams::create(&mut client, "IN", &["in.>"], Storage::File, 1);
     streams::fill(&mut client, "in.a", payloads, usize::try_from(events).expect("events fit the memory"));
     let node = world::node(&world::weir(), &nats, &[]);
     (nats, node)

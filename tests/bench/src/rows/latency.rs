@@ -82,7 +82,7 @@ impl Load<'_> {
         node: &Node,
         all: &mut Latencies,
     ) -> anyhow::Result<f64> {
-        let mut client = self.fresh("OUT", "out.>");
+        let mut client = self.fresh("OUT", &["out.>", "weir.latency.>"]);
         let pipeline = pipeline("latency").step(world::push(node, "identity"));
         node.api().apply(&pipeline).expect(201);
         streams::wait_for(&mut client, "OUT", 1, || {});
@@ -92,7 +92,7 @@ impl Load<'_> {
     }
 
     fn relay(&self, runtime: &tokio::runtime::Runtime, all: &mut Latencies) -> anyhow::Result<f64> {
-        drop(self.fresh("NATIVE", "native.>"));
+        drop(self.fresh("NATIVE", &["native.>"]));
         let options = Options {
             kind: Kind::Chain,
             work: Work::Nothing,
@@ -106,9 +106,9 @@ impl Load<'_> {
         p99
     }
 
-    fn fresh(&self, output: &str, subjects: &str) -> weir_tests::NatsClient {
+    fn fresh(&self, output: &str, subjects: &[&str]) -> weir_tests::NatsClient {
         let mut client = self.nats.client();
-        for (name, subjects) in [("IN", "in.>"), (output, subjects)] {
+        for (name, subjects) in [("IN", &["in.>"][..]), (output, subjects)] {
             streams::drop(&mut client, name);
             streams::create(&mut client, name, subjects, self.storage, 1);
         }

@@ -26,7 +26,7 @@ pub(crate) fn start(bench: &Bench) -> anyhow::Result<Vec<Row>> {
 fn upload(bench: &Bench) -> anyhow::Result<Row> {
     let nats = NatsServer::start();
     let mut client = nats.client();
-    streams::create(&mut client, "IN", "in.>", Storage::File, 1);
+    streams::create(&mut client, "IN", &["in.>"], Storage::File, 1);
     streams::fill(&mut client, "in.a", &[b"x".to_vec()], 1);
     let node = world::node(&world::weir(), &nats, &[]);
     let module = guest("upper");
@@ -59,7 +59,7 @@ fn custom_section(number: usize) -> Vec<u8> {
 fn restart(bench: &Bench) -> anyhow::Result<Row> {
     let nats = NatsServer::start();
     let mut client = nats.client();
-    streams::create(&mut client, "IN", "in.>", Storage::File, 1);
+    streams::create(&mut client, "IN", &["in.>"], Storage::File, 1);
     streams::fill(&mut client, "in.a", &[b"x".to_vec()], 100);
     let mut node = world::node(&world::weir(), &nats, &[]);
     let module = world::push(&node, "identity");
@@ -98,7 +98,7 @@ fn swap(bench: &Bench) -> anyhow::Result<Row> {
     let events = bench.size(200_000, 60_000);
     let nats = NatsServer::start();
     let mut client = nats.client();
-    streams::create(&mut client, "IN", "in.>", Storage::File, 1);
+    streams::create(&mut client, "IN", &["in.>"], Storage::File, 1);
     streams::fill(&mut client, "in.a", &[vec![b'x'; 256]], events);
     let node = world::node(&world::weir(), &nats, &[]);
     let (one, other) = (world::push(&node, "identity"), world::push(&node, "upper"));
@@ -125,7 +125,7 @@ fn swap(bench: &Bench) -> anyhow::Result<Row> {
 fn takeover(bench: &Bench) -> anyhow::Result<Row> {
     let nats = NatsServer::start();
     let mut client = nats.client();
-    streams::create(&mut client, "IN", "in.>", Storage::File, 1);
+    streams::create(&mut client, "IN", &["in.>"], Storage::File, 1);
     let mut nodes = [0, 1].map(|_| world::node(&world::weir(), &nats, &[]));
     let module = world::push(&nodes[0], "identity");
     let pipeline = pipeline("takeover").step(module);
@@ -156,7 +156,7 @@ pub(crate) fn memory(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let mib = |bytes: f64| bytes / (1024.0 * 1024.0);
     let nats = NatsServer::start();
     let mut client = nats.client();
-    streams::create(&mut client, "IN", "in.>", Storage::File, 1);
+    streams::create(&mut client, "IN", &["in.>"], Storage::File, 1);
     let node = world::node(&world::weir(), &nats, &[]);
     let rest = memory_bytes(node.id(), "VmRSS");
     let mut rows = vec![Row::new("12a", "memory of a node at rest", mib(rest), Goal::AtMost(40.0), "MiB")];
@@ -186,7 +186,7 @@ fn backlog(bench: &Bench) -> anyhow::Result<Row> {
     let events: u64 = bench.size(1_000_000, 200_000);
     let nats = NatsServer::start();
     let mut client = nats.client();
-    streams::create(&mut client, "IN", "in.>", Storage::File, 1);
+    streams::create(&mut client, "IN", &["in.>"], Storage::File, 1);
     streams::fill(&mut client, "in.a", &[vec![b'x'; 100]], usize::try_from(events)?);
     let node = world::node(&world::weir(), &nats, &[]);
     let pipeline: Pipeline = pipeline("backlog").step(world::push(&node, "identity"));
