@@ -183,7 +183,10 @@ fn revisions_say_who_when_what_and_from_where_and_any_can_come_back() {
 /// accepted; none where the module is there already.
 fn try_swap(chaos: &mut Chaos, module: Digest) -> Result<Option<(u64, Option<u64>)>, String> {
     let position = last_position(&mut chaos.client)?;
-    let at = (chaos.random.below(8) == 0).then(|| position + 1 + chaos.random.below(9_000));
+    // One that would wait for an event which never comes would let no other swap in.
+    let ahead = 1 + chaos.random.below(9_000);
+    let is_bound = chaos.random.below(12) == 0 && position + ahead <= chaos.story.events;
+    let at = is_bound.then_some(position + ahead);
     let body = json!({"modules": {"step-1": module.to_string()}, "at": at}).to_string();
     let mut last = "no node".to_owned();
     for node in &chaos.nodes {
