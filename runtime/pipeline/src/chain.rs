@@ -43,11 +43,39 @@ impl Chain {
     }
 }
 
-/// Reads where the chain of `pipeline` stands; `None` if nothing was ever appended.
+/// How often the end is looked at anew where somebody extends the chain meanwhile.
+const LOOKS_MAX: u32 = 100;
+
+/// Why one look at a chain's end gave nothing.
+enum LookError {
+    /// The chain was extended between two questions.
+    Moved,
+    Port(PortError),
+}
+
+impl<E: Into<PortError>> From<E> for LookError {
+    fn from(error: E) -> Self {
+        Self::Port(error.into())
+    }
+}
+
+/// Reads where the chain of `pipeline` stands; `None` if nothing was ever appended. Where somebody extends it
+/// meanwhile, where it stood at some moment of this call.
 ///
 /// # Errors
 /// [`PortError::Stop`] if the end of the stream is not this pipeline's.
 pub async fn read(sink: &impl Sink, pipeline: &PipelineName) -> Result<Option<Chain>, PortError> {
+    for _ in 0..LOOKS_MAX {
+        match look(sink, pipeline).await {
+            Ok(chain) => return Ok(chain),
+            Err(LookError::Moved) => {}
+            Err(LookError::Port(error)) => return Err(error),
+        }
+    }
+    Err(PortError::Unavailable("the chain moved whenever it was read".into()))
+}
+
+async fn look(sink: &impl Sink, pipeline: &PipelineName) -> Result<Option<Chain>, LookError> {
     let tail = sink.tail().await?;
     if tail.last_sequence == 0 {
         return Ok(None);
@@ -102,14 +130,14 @@ async fn revision_in_force(
     pipeline: &PipelineName,
     last: &Record,
     last_sequence: u64,
-) -> Result<(u64, Revision, Digest), PortError> {
+) -> Result<(u64, Revision, Digest), LookError> {
     let subject = own_subject(pipeline, RecordKind::Revision);
     let Some(entry) = sink.last_on(&subject).await? else {
         return Err(expired(last_sequence).into());
     };
     let at = entry.sequence;
     if at > last_sequence {
-        return Err(PortError::Unavailable("the chain moved while it was read".into()));
+        return Err(LookError::Moved);
     }
     let record = parse(pipeline, entry)?;
     let revision: Revision = serde_json::from_slice(&record.payload)
@@ -130,11 +158,9 @@ async fn last_link(
     revision_at: u64,
     revision: &Revision,
     last_sequence: u64,
-) -> Result<Option<ReceiptLink>, PortError> {
+) -> Result<Option<ReceiptLink>, LookError> {
     match sink.last_on(&own_subject(pipeline, RecordKind::Receipt)).await? {
-        Some(entry) if entry.sequence > last_sequence => {
-            Err(PortError::Unavailable("the chain moved while it was read".into()))
-        }
+        Some(entry) if entry.sequence > last_sequence => Err(LookError::Moved),
         Some(entry) if entry.sequence > revision_at => {
             let record = entry.sequence;
             let receipt = parse_receipt(&parse(pipeline, entry)?, record)?;

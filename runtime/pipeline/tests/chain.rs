@@ -9,6 +9,8 @@ use model::{Plan, Record, RecordKind, Revision};
 use pipeline::{State, Workers};
 use proptest::prelude::*;
 
+#[path = "chain/growing.rs"]
+mod growing;
 #[path = "sim/oracle.rs"]
 mod oracle;
 #[path = "chain/shadows.rs"]

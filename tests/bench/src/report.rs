@@ -76,6 +76,11 @@ impl Row {
         }
     }
 
+    /// A row whose value could not be measured here.
+    pub(crate) fn missing(id: &str, name: &str, goal: Goal, unit: &str) -> Self {
+        Self { value: None, met: None, ..Self::new(id, name, f64::NAN, goal, unit) }
+    }
+
     /// A row that compares two sides.
     pub(crate) fn compared(id: &str, name: &str, compared: &Compared, goal: Goal, unit: &str) -> Self {
         let row = Self::new(id, name, compared.ratio, goal, "times");

@@ -1,6 +1,7 @@
 //! The rows of the suite, one file for each kind.
 
 mod append;
+mod batch;
 mod latency;
 pub(crate) mod sandbox;
 mod start;
@@ -33,6 +34,8 @@ const ROWS: &[(&[u32], &str, Measure)] = &[
     (&[3], "NATS to NATS through mask-pii", append::mask),
     (&[4, 5, 6], "the engine alone", sandbox::measure),
     (&[7], "latency from end to end", latency::measure),
+    (&[9], "from a file to a file", batch::run),
+    (&[10], "the chain verified", batch::verify),
     (&[11], "starts, swaps and failures", start::start),
     (&[12], "memory", start::memory),
 ];

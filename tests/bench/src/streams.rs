@@ -19,7 +19,13 @@ pub(crate) enum Storage {
 }
 
 /// Makes a stream for `subjects`.
-pub(crate) fn create(client: &mut NatsClient, name: &str, subjects: &[&str], storage: Storage, replicas: u32) {
+pub(crate) fn create(
+    client: &mut NatsClient,
+    name: &str,
+    subjects: &[&str],
+    storage: Storage,
+    replicas: u32,
+) {
     let storage = if storage == Storage::File { "file" } else { "memory" };
     // As Weir makes its output streams: the least duplicate window that the server takes.
     let config = json!({ "name": name, "subjects": subjects, "storage": storage, "num_replicas": replicas,

@@ -102,8 +102,16 @@ pub(crate) fn run_relay(nats: &NatsServer, kind: Kind, work: Work, events: u64, 
     run
 }
 
-/// One run of a pipeline over the `events` events of its source.
+/// One run of a pipeline over the `events` events of its source; it and its output stream are removed again.
 pub(crate) fn run_pipeline(nats: &NatsServer, node: &Node, pipeline: &Pipeline, events: u64) -> Run {
+    let run = run_pipeline_and_keep(nats, node, pipeline, events);
+    remove(node, pipeline);
+    streams::drop(&mut nats.client(), "OUT");
+    run
+}
+
+/// The same, and the output stream stays.
+pub(crate) fn run_pipeline_and_keep(nats: &NatsServer, node: &Node, pipeline: &Pipeline, events: u64) -> Run {
     let mut client = nats.client();
     let (server, own) = (cpu_seconds(nats.id()), cpu_seconds(node.id()));
     node.api().apply(pipeline).expect(201);
@@ -112,8 +120,6 @@ pub(crate) fn run_pipeline(nats: &NatsServer, node: &Node, pipeline: &Pipeline, 
     streams::wait_for(&mut client, "OUT", records, || {});
     let (own_cpu, server_cpu) = (cpu_seconds(node.id()) - own, cpu_seconds(nats.id()) - server);
     let run = of_stream(&mut client, "OUT", 2, records, own_cpu, server_cpu);
-    remove(node, pipeline);
-    streams::drop(&mut client, "OUT");
     Run { events_per_second: run.events_per_second * events as f64 / (records - 1) as f64, ..run }
 }
 

@@ -82,19 +82,20 @@ fn kinds(folder: &Path) -> Vec<(Auth, String)> {
     ]
 }
 
-/// An operator, an account with JetStream, and a user of it, each certified by the one before.
+/// An operator, an account with JetStream, and a user of it, each certified by the one before; and the account
+/// without which a server with an operator has no JetStream.
 struct Operated {
     operator_jwt: String,
-    account_key: String,
-    account_jwt: String,
+    /// The accounts' keys and JWTs; the first is the system's.
+    accounts: [(String, String); 2],
     user_jwt: String,
     user_seed: String,
 }
 
 impl Operated {
     fn new() -> Self {
-        let (operator, account, user) =
-            (nkeys::KeyPair::new_operator(), nkeys::KeyPair::new_account(), nkeys::KeyPair::new_user());
+        let (operator, user) = (nkeys::KeyPair::new_operator(), nkeys::KeyPair::new_user());
+        let (system, account) = (nkeys::KeyPair::new_account(), nkeys::KeyPair::new_account());
         let claims = |subject: &nkeys::KeyPair, issuer: &nkeys::KeyPair, nats: serde_json::Value| {
             let claims = serde_json::json!({
                 "jti": "test", "iat": 1_600_000_000, "iss": issuer.public_key(), "name": "test",
@@ -106,7 +107,7 @@ impl Operated {
             "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true,
             "conn": -1, "leaf": -1, "mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1,
         });
-        let account_claims = serde_json::json!({ "type": "account", "version": 2, "limits": limits });
+        let account_claims = |limits: serde_json::Value| serde_json::json!({ "type": "account", "version": 2, "limits": limits });
         let user_claims =
             serde_json::json!({ "type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1 });
         Self {
@@ -115,17 +116,20 @@ impl Operated {
                 &operator,
                 serde_json::json!({ "type": "operator", "version": 2 }),
             ),
-            account_key: account.public_key(),
-            account_jwt: claims(&account, &operator, account_claims),
+            accounts: [
+                (system.public_key(), claims(&system, &operator, account_claims(serde_json::json!({})))),
+                (account.public_key(), claims(&account, &operator, account_claims(limits))),
+            ],
             user_jwt: claims(&user, &account, user_claims),
             user_seed: user.seed().expect("a new key has its seed"),
         }
     }
 
     fn server_lines(&self) -> String {
-        let Self { operator_jwt, account_key, account_jwt, .. } = self;
+        let Self { operator_jwt, accounts: [(system, system_jwt), (account, account_jwt)], .. } = self;
         format!(
-            "operator: {operator_jwt}\nresolver: MEMORY\nresolver_preload: {{ {account_key}: {account_jwt} }}"
+            "operator: {operator_jwt}\nsystem_account: {system}\nresolver: MEMORY\n\
+             resolver_preload: {{ {system}: {system_jwt}, {account}: {account_jwt} }}"
         )
     }
 

@@ -11,14 +11,11 @@ use model::Plan;
 use super::conformance::{self, Conditions};
 use super::exit::{Ended, Exit};
 use super::lock::planned;
-use super::module_arg::ModuleArg;
 use super::resolve::{PlanFiles, ResolveFlags, check_lock, read_lock, refuse_changes};
 use super::{Remote, Session};
 use super::{output, trial};
 use crate::client::{Answer, ClientError, Sent};
-use crate::spec::{
-    ModuleRef, Origin, PipelineSpec, Resolution, Start, StepSpec, TEXT_BYTES_MAX, plan_changes,
-};
+use crate::spec::{ModuleRef, Origin, PipelineSpec, Start, StepSpec, TEXT_BYTES_MAX, plan_changes};
 
 /// The arguments of `weir apply`.
 #[derive(Args)]

@@ -108,7 +108,8 @@ pub(crate) fn pipeline(name: &str) -> Pipeline {
     Pipeline::new(name).source("stream = \"IN\"\nstart = \"beginning\"")
 }
 
-fn world_with(payloads: &[Vec<u8>], events: u64) -> (NatsServer, Node) {
+/// A server with its source filled, and a node.
+pub(crate) fn world_with(payloads: &[Vec<u8>], events: u64) -> (NatsServer, Node) {
     let nats = NatsServer::start();
     let mut client = nats.client();
     streams::create(&mut client, "IN", &["in.>"], Storage::File, 1);
