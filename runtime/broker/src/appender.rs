@@ -130,8 +130,8 @@ impl Appender {
     /// the ones behind it; one with an answer goes out at once, and takes with it all that wait.
     ///
     /// # Errors
-    /// [`AppendError::TooLarge`], [`AppendError::Refused`] and [`AppendError::Unavailable`], as far as that is
-    /// known at once.
+    /// [`AppendError::TooLarge`], [`AppendError::Refused`] and [`AppendError::Unavailable`], as far as that
+    /// is known at once.
     pub async fn append(&mut self, place: &Place, record: &Record, ask: Ask) -> Result<(), AppendError> {
         if self.connection.is_lost() {
             return Err(self.lost());

@@ -46,9 +46,9 @@ pub(crate) fn status(block: &[u8]) -> Option<(u16, String)> {
     Some((code.parse().ok()?, text.to_owned()))
 }
 
-/// Reads a header block as the stream keeps it and as it comes on the wire. Where it is no header block (bytes
-/// that are not UTF-8, a line without a colon) it is read as far as it goes, with U+FFFD for what is no text:
-/// always the same for the same bytes.
+/// Reads a header block as the stream keeps it and as it comes on the wire. Where it is no header block
+/// (bytes that are not UTF-8, a line without a colon) it is read as far as it goes, with U+FFFD for what is
+/// no text: always the same for the same bytes.
 pub(crate) fn header_block(block: &[u8]) -> Headers {
     let text = String::from_utf8_lossy(block);
     let mut pairs: Vec<(String, String)> = Vec::new();

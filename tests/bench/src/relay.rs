@@ -1,8 +1,8 @@
 //! The other side: native relays as a good engineer would write them by hand, on async-nats, without Weir.
 //!
 //! - `chain` reads without acknowledgements and appends by expected sequence, pipelined, asking for an answer
-//!   every few hundred records: exactly once, but without receipts, swaps, sandbox or a check on resuming. The
-//!   bare append that Weir is built on, and the fastest relay that we know how to write.
+//!   every few hundred records: exactly once, but without receipts, swaps, sandbox or a check on resuming.
+//!   The bare append that Weir is built on, and the fastest relay that we know how to write.
 //! - `acked` is the usual one: a durable consumer with explicit acknowledgements, each message published with
 //!   `Nats-Msg-Id`, thousands in flight, acknowledged when its publish is. At least once beyond the window.
 //!
@@ -239,7 +239,8 @@ fn stored(answer: &Message) -> anyhow::Result<()> {
 }
 
 async fn acked(options: &Options, work: Transform, reading: Client, writing: Client) -> anyhow::Result<()> {
-    let config = json!({ "ack_policy": "explicit", "ack_wait": 30_000_000_000_u64, "max_ack_pending": 2 * IN_FLIGHT,
+    let config = json!({ "ack_policy": "explicit", "ack_wait": 30_000_000_000_u64,
+        "max_ack_pending": 2 * IN_FLIGHT,
         "durable_name": format!("relay-{}", options.prefix), "name": format!("relay-{}", options.prefix) });
     let acknowledging = reading.clone();
     let mut pull = Pull::new(reading, &options.source, config).await?;
@@ -251,7 +252,9 @@ async fn acked(options: &Options, work: Transform, reading: Client, writing: Cli
         if burst.is_empty() && waiting.len() < IN_FLIGHT {
             tokio::select! {
                 more = pull.burst() => burst.extend(more?),
-                Some(done) = waiting.next(), if !waiting.is_empty() => acknowledge(&acknowledging, done).await?,
+                Some(done) = waiting.next(), if !waiting.is_empty() => {
+                    acknowledge(&acknowledging, done).await?;
+                }
             }
             continue;
         }

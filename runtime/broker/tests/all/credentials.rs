@@ -82,8 +82,8 @@ fn kinds(folder: &Path) -> Vec<(Auth, String)> {
     ]
 }
 
-/// An operator, an account with JetStream, and a user of it, each certified by the one before; and the account
-/// without which a server with an operator has no JetStream.
+/// An operator, an account with JetStream, and a user of it, each certified by the one before; and the
+/// account without which a server with an operator has no JetStream.
 struct Operated {
     operator_jwt: String,
     /// The accounts' keys and JWTs; the first is the system's.

@@ -151,9 +151,10 @@ impl WeirNode {
         application: &Application,
     ) -> Result<PipelineStatus, NodeError> {
         let broker = &self.connection()?.broker;
+        // The chain is looked at last: no position is told whose receipt is not.
+        let observed = self.supervisor.observe(&name);
         let source = broker.stream_state(&application.plan.source.stream).await.ok().flatten();
         let chain = FromChain::look(broker, &application.plan).await;
-        let observed = self.supervisor.observe(&name);
         Ok(view::status(name, application, source, chain, observed))
     }
 

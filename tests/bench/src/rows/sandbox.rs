@@ -1,7 +1,8 @@
 //! Rows 4 to 6: the engine alone, one event, against the same function native and plain wasmtime.
 //!
 //! The plain side has the same compiler's settings as the engine (fuel, epochs, canonical NaN), since these
-//! are what determinism costs, and the same pool; it sets fuel once and never looks at limits, faults or logs.
+//! are what determinism costs, and the same pool; it sets fuel once and never looks at limits, faults or
+//! logs.
 
 use std::hint::black_box;
 use std::time::Instant;
