@@ -9,6 +9,7 @@ use weir_tests::{Pipeline, eventually, guest, oracle};
 
 use crate::answers;
 use crate::chaos::{Chaos, Story, last_position};
+use crate::verify::{assert_identical, verify_at};
 use crate::world::{World, of_kind};
 
 const SWAPS: u64 = 200;
@@ -268,6 +269,10 @@ fn two_hundred_swaps_under_load_among_crashes_are_all_where_the_history_says() {
     let listed: Vec<_> = listed.map(|r| (r["record"].as_u64(), r["from_sequence"].as_u64())).collect();
     let expected: Vec<_> = chain.iter().map(|(record, r)| (Some(*record), Some(r.from_sequence))).collect();
     assert_eq!(listed, expected);
+    // Executed again by the plans that the revisions name, all of it is the same.
+    let verified = verify_at(&chaos.nats.url(), "p", &[]);
+    let line = format!("{} receipts, {} events, identical", account.receipts, chaos.story.events);
+    assert_identical(&verified, &line);
     // Every record names the plan of the revision that governs its event, by the history alone.
     let all = revisions(&records);
     for placed in records.iter().filter(|placed| placed.record.kind == RecordKind::Message) {

@@ -9,10 +9,15 @@ use weir_tests::{Message, Pipeline, stream};
 use crate::world::World;
 
 fn verify(world: &World, pipeline: &str, arguments: &[&str]) -> Output {
+    verify_at(&world.nats.url(), pipeline, arguments)
+}
+
+/// Verifies a pipeline's chain from the address of its NATS server alone.
+pub(crate) fn verify_at(url: &str, pipeline: &str, arguments: &[&str]) -> Output {
     // Another machine: a home of its own, and no cache of the node's.
     let folder = tempfile::tempdir().expect("a folder can be made");
     let mut command = command();
-    command.env("HOME", folder.path()).args(["verify", pipeline, "--nats", &world.nats.url()]);
+    command.env("HOME", folder.path()).args(["verify", pipeline, "--nats", url]);
     command.args(arguments).output().expect("weir can be started")
 }
 
@@ -20,7 +25,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).trim().to_owned()
 }
 
-fn assert_identical(output: &Output, line: &str) {
+pub(crate) fn assert_identical(output: &Output, line: &str) {
     assert_eq!(
         (output.status.code(), text(&output.stdout).as_str()),
         (Some(0), line),

@@ -119,11 +119,11 @@ impl Flow {
     /// Waits for what comes next. Dropping the future loses nothing.
     pub(crate) async fn receive(&mut self) -> Result<Arrival, Broken> {
         loop {
+            // Nothing may be waited for once something was taken: it would be lost with the future.
+            self.refill().await?;
             if let Some(arrival) = self.try_receive()? {
-                self.refill().await?;
                 return Ok(arrival);
             }
-            self.refill().await?;
             let silent_since = *self.silent_since.get_or_insert_with(Instant::now);
             let inbound = tokio::time::timeout_at(silent_since + SILENCE, self.connection.receive()).await;
             let inbound = inbound.map_err(|_| Broken("the server's heartbeats stay away".into()))?;
@@ -174,7 +174,8 @@ impl Flow {
         }
         let bytes = self.bytes_limit / 2;
         if self.messages_ahead > MESSAGES_AHEAD / 2 || self.bytes_ahead + bytes > self.bytes_limit {
-            return Ok(());
+            // A request that was put into the buffer by a call that was dropped.
+            return self.connection.flush().await.map_err(Broken);
         }
         let batch = MESSAGES_AHEAD - self.messages_ahead;
         let body = json!({
@@ -185,11 +186,10 @@ impl Flow {
         });
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", self.stream, self.consumer);
         self.connection.publish(&subject, &self.inbox, body.to_string().as_bytes());
-        self.connection.flush().await.map_err(Broken)?;
         self.messages_ahead += batch;
         self.bytes_ahead += bytes;
         self.progress = false;
-        Ok(())
+        self.connection.flush().await.map_err(Broken)
     }
 
     fn accept(&mut self, parcel: Parcel) -> Result<Option<Arrival>, Broken> {

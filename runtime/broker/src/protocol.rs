@@ -47,6 +47,8 @@ pub(crate) enum Inbound<T> {
 /// An open connection with one subscription.
 pub(crate) struct Connection<T> {
     outgoing: Vec<u8>,
+    /// How many bytes of it the socket has taken.
+    sent: usize,
     writer: Arc<Mutex<WriteHalf>>,
     inbound: mpsc::Receiver<Inbound<T>>,
     loss: Arc<OnceLock<String>>,
@@ -79,8 +81,15 @@ impl<T: Send + 'static> Connection<T> {
                 let _ = loss.set(reason);
             }
         });
-        let mut connection =
-            Self { outgoing: Vec::new(), writer, inbound, loss, reading, max_payload: opened.max_payload };
+        let mut connection = Self {
+            outgoing: Vec::new(),
+            sent: 0,
+            writer,
+            inbound,
+            loss,
+            reading,
+            max_payload: opened.max_payload,
+        };
         connection.outgoing.extend_from_slice(format!("SUB {subject} 1\r\n").as_bytes());
         connection.flush().await.map_err(|reason| handshake::unreachable(options, &reason))?;
         Ok(connection)
@@ -120,21 +129,31 @@ impl<T: Send + 'static> Connection<T> {
         if self.outgoing.len() < WRITE_BYTES { Ok(()) } else { self.flush().await }
     }
 
-    /// Sends what is in the buffer. A flush that is dropped half way leaves a connection that must not be
-    /// used again.
+    /// Sends what is in the buffer. Dropping the future loses nothing: the next flush goes on where it was.
     pub(crate) async fn flush(&mut self) -> Result<(), String> {
+        if self.outgoing.is_empty() {
+            return Ok(());
+        }
         if self.is_lost() {
             return Err(self.loss());
         }
+        let Self { outgoing, sent, writer, .. } = self;
         let write = async {
-            let mut writer = self.writer.lock().await;
-            writer.write_all(&self.outgoing).await?;
+            let mut writer = writer.lock().await;
+            while *sent < outgoing.len() {
+                match writer.write(&outgoing[*sent..]).await? {
+                    0 => return Err(std::io::ErrorKind::WriteZero.into()),
+                    taken => *sent += taken,
+                }
+            }
             writer.flush().await
         };
-        let written = tokio::time::timeout(PATIENCE, write).await;
-        self.outgoing.clear();
-        match written {
-            Ok(Ok(())) => Ok(()),
+        match tokio::time::timeout(PATIENCE, write).await {
+            Ok(Ok(())) => {
+                outgoing.clear();
+                *sent = 0;
+                Ok(())
+            }
             Ok(Err(error)) => Err(format!("the connection was lost: {error}")),
             Err(_) => Err(format!("the server took nothing in for {} s", PATIENCE.as_secs())),
         }

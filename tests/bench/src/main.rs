@@ -50,7 +50,7 @@ struct Suite {
     /// Where report.json and report.svg go.
     #[arg(long, default_value = "target/bench")]
     out: PathBuf,
-    /// The full flights file, one JSON object a line; where there is none, the committed sample over and over.
+    /// The full flights file, a JSON object a line; without it, the committed sample over and over.
     #[arg(long)]
     flights: Option<PathBuf>,
 }

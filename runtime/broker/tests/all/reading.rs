@@ -81,6 +81,37 @@ async fn dropping_the_future_loses_nothing() {
     writer.await.expect("the writer");
 }
 
+/// A future that was dropped while it asked for more events had taken one already, and lost it.
+#[tokio::test]
+async fn dropping_the_future_wherever_it_waits_loses_nothing() {
+    let server = TestServer::start(&server());
+    user_stream(&server, "IN", json!({ "subjects": ["in.>"] })).await;
+    let broker = server.broker().await;
+    publish(&broker, "in.a", 1..=60_000).await;
+    let mut reader = broker.open_reader(&stream("IN"), &[], 0).await.expect("a reader");
+    let (mut next, mut turn) = (1, 0);
+    let read = async {
+        while next <= 60_000 {
+            // All but a few of the steps that tokio lets a task make at once are used up: the future then
+            // waits, and is dropped, at one of its first few waits.
+            tokio::task::yield_now().await;
+            for _ in 0..128 - turn % 8 {
+                tokio::task::coop::consume_budget().await;
+            }
+            turn += 1;
+            tokio::select! {
+                biased;
+                burst = reader.next() => for event in burst.expect("events") {
+                    assert_eq!(event.sequence, next);
+                    next += 1;
+                },
+                () = std::future::ready(()) => {}
+            }
+        }
+    };
+    within(read).await;
+}
+
 #[tokio::test]
 async fn filters_give_their_events_and_no_others() {
     for (index, binary) in servers().into_iter().enumerate() {
