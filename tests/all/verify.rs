@@ -128,3 +128,37 @@ fn input_that_is_gone_is_told() {
     // What is still there verifies.
     assert_identical(&verify(&world, "p", &["--from", "251"]), "7 receipts, 349 events, identical");
 }
+
+#[test]
+fn an_altered_byte_in_a_module_is_told() {
+    let mut world = World::new();
+    let module = world.push("upper");
+    world.put_in_force(&Pipeline::new("p").step(module), "p");
+    let sequence = world.put(&["a", "b"]);
+    world.settle("p", sequence);
+    let identical = verify(&world, "p", &["-o", "json"]);
+    let report: serde_json::Value = serde_json::from_slice(&identical.stdout).expect("a report in JSON");
+    assert_eq!((&report["state"], &report["events"]), (&"identical".into(), &2.into()), "{report}");
+
+    let bucket = world.client.read_stream("OBJ_weir-modules").expect("the bucket can be read");
+    let chunk = bucket.into_iter().find(|message| message.subject.starts_with("$O.weir-modules.C."));
+    let mut chunk = chunk.expect("the module has a chunk");
+    let delete = serde_json::json!({"seq": chunk.sequence}).to_string();
+    world.client.api("STREAM.MSG.DELETE.OBJ_weir-modules", delete).expect("the chunk can be deleted");
+    let mut bytes = chunk.payload.to_vec();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    chunk.payload = bytes.into();
+    world.client.store([chunk]).expect("the altered chunk is stored");
+
+    let output = verify(&world, "p", &["-o", "json"]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stdout));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a report in JSON");
+    let found = &report["difference"];
+    assert_eq!((&found["cause"], &found["record"]), (&"module-unavailable".into(), &1.into()), "{report}");
+    let said = text(&output.stderr);
+    let digest = module.to_string();
+    for part in ["its plan differs", digest.as_str(), "are not that module"] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+}

@@ -51,14 +51,23 @@ pub(crate) fn status(block: &[u8]) -> Option<(u16, String)> {
 /// no text: always the same for the same bytes.
 pub(crate) fn header_block(block: &[u8]) -> Headers {
     let text = String::from_utf8_lossy(block);
-    let mut pairs: Vec<(String, String)> = Vec::new();
-    for line in text.lines().skip(1) {
+    let lines = || text.lines().skip(1);
+    if lines().any(|line| line.starts_with(char::is_whitespace)) {
+        return folded_header_block(lines());
+    }
+    Headers::canonical(lines().filter_map(|line| line.split_once(':')))
+}
+
+/// The same of a block in which values go on in further lines.
+fn folded_header_block<'a>(lines: impl Iterator<Item = &'a str>) -> Headers {
+    let mut pairs: Vec<(&str, String)> = Vec::new();
+    for line in lines {
         if line.starts_with(char::is_whitespace) {
             if let Some((_, value)) = pairs.last_mut() {
                 value.push_str(line);
             }
         } else if let Some((name, value)) = line.split_once(':') {
-            pairs.push((name.to_owned(), value.to_owned()));
+            pairs.push((name, value.to_owned()));
         }
     }
     Headers::canonical(pairs)

@@ -85,16 +85,24 @@ impl FromStr for Digest {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let error = || ParseDigestError { text: text.chars().take(100).collect() };
         let hex = text.strip_prefix(PREFIX).ok_or_else(error)?;
-        let lower = |c: u8| c.is_ascii_digit() || (b'a'..=b'f').contains(&c);
-        if hex.len() != 64 || !hex.bytes().all(lower) {
+        if hex.len() != 64 {
             return Err(error());
         }
         let mut raw = [0; 32];
-        for (byte, pair) in raw.iter_mut().zip(hex.as_bytes().chunks(2)) {
-            let pair = std::str::from_utf8(pair).map_err(|_| error())?;
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| error())?;
+        for (byte, pair) in raw.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+            let (Some(high), Some(low)) = (digit(pair[0]), digit(pair[1])) else { return Err(error()) };
+            *byte = high << 4 | low;
         }
         Ok(Self(raw))
+    }
+}
+
+/// The value of a lower-case hexadecimal digit.
+const fn digit(character: u8) -> Option<u8> {
+    match character {
+        b'0'..=b'9' => Some(character - b'0'),
+        b'a'..=b'f' => Some(character - b'a' + 10),
+        _ => None,
     }
 }
 

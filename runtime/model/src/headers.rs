@@ -4,36 +4,72 @@
 //! Names are case-sensitive and may repeat (NATS ADR-4). Names that begin with `Nats-` or `Weir-`, in any
 //! case, are reserved: a transform neither sees nor sets them.
 
+use std::fmt;
+
 use crate::digest::DigestBuilder;
 
 /// Header names and values, sorted by name; the values of one name keep their order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Headers(Vec<(String, String)>);
+///
+/// All of them lie in one text, since a record has half a dozen and a stream has millions of records.
+#[derive(Clone, Default)]
+pub struct Headers {
+    text: String,
+    pairs: Vec<Pair>,
+}
+
+/// Where a name and its value begin and end in the text.
+#[derive(Clone, Copy)]
+struct Pair {
+    start: usize,
+    middle: usize,
+    end: usize,
+}
+
+/// Room for what most header blocks hold.
+const USUAL_BYTES: usize = 256;
+const USUAL_PAIRS: usize = 8;
 
 impl Headers {
     /// No headers.
     pub const fn new() -> Self {
-        Self(Vec::new())
+        Self { text: String::new(), pairs: Vec::new() }
     }
 
     /// The given pairs in canonical order. White space around values is cut off, as NATS parsers do.
-    pub fn canonical(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
-        let mut pairs: Vec<_> = pairs.into_iter().collect();
-        for (_, value) in &mut pairs {
-            let trimmed = value.trim();
-            if trimmed.len() != value.len() {
-                *value = trimmed.to_owned();
-            }
+    pub fn canonical<N: AsRef<str>, V: AsRef<str>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
+        let mut headers = Self::new();
+        for (name, value) in pairs {
+            headers.push(name.as_ref(), value.as_ref().trim());
         }
-        if !pairs.is_sorted_by(|a, b| a.0 <= b.0) {
-            pairs.sort_by(|a, b| a.0.cmp(&b.0));
+        if !headers.iter().is_sorted_by(|(a, _), (b, _)| a <= b) {
+            let Self { text, pairs } = &mut headers;
+            let name = |pair: &Pair| &text[pair.start..pair.middle];
+            pairs.sort_by(|a, b| name(a).cmp(name(b)));
         }
-        Self(pairs)
+        headers
+    }
+
+    fn push(&mut self, name: &str, value: &str) {
+        if self.pairs.is_empty() {
+            self.text.reserve(USUAL_BYTES.max(name.len() + value.len()));
+            self.pairs.reserve(USUAL_PAIRS);
+        }
+        let start = self.text.len();
+        self.text.push_str(name);
+        let middle = self.text.len();
+        self.text.push_str(value);
+        self.pairs.push(Pair { start, middle, end: self.text.len() });
     }
 
     /// The same without the reserved names: what a transform gets to see.
-    pub fn without_reserved(mut self) -> Self {
-        self.0.retain(|(name, _)| !is_reserved(name));
+    pub fn without_reserved(self) -> Self {
+        self.without(is_reserved)
+    }
+
+    /// The same without some names.
+    pub(crate) fn without(mut self, is_left_out: impl Fn(&str) -> bool) -> Self {
+        let text = &self.text;
+        self.pairs.retain(|pair| !is_left_out(&text[pair.start..pair.middle]));
         self
     }
 
@@ -44,17 +80,17 @@ impl Headers {
 
     /// All pairs, in canonical order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (&**name, &**value))
+        self.pairs.iter().map(|pair| (&self.text[pair.start..pair.middle], &self.text[pair.middle..pair.end]))
     }
 
     /// How many pairs there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.pairs.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.pairs.is_empty()
     }
 
     /// The bytes that these pairs take in a NATS header block, the block's own frame not counted.
@@ -64,11 +100,25 @@ impl Headers {
 
     /// Feeds the pairs to a digest.
     pub fn digest_into(&self, digest: &mut DigestBuilder) {
-        digest.number(self.0.len() as u64);
+        digest.number(self.pairs.len() as u64);
         for (name, value) in self.iter() {
             digest.field(name.as_bytes());
             digest.field(value.as_bytes());
         }
+    }
+}
+
+impl PartialEq for Headers {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Headers {}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
     }
 }
 
@@ -115,7 +165,7 @@ mod tests {
     use super::*;
 
     fn pairs(list: &[(&str, &str)]) -> Headers {
-        Headers::canonical(list.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())))
+        Headers::canonical(list.iter().copied())
     }
 
     #[test]
@@ -130,6 +180,7 @@ mod tests {
         let headers = pairs(&[("Nats-Msg-Id", "1"), ("weir-plan", "x"), ("Natsy", "kept")]);
         let seen = headers.without_reserved();
         assert_eq!(seen.iter().collect::<Vec<_>>(), [("Natsy", "kept")]);
+        assert_eq!((&seen, seen.len()), (&pairs(&[("Natsy", "kept")]), 1));
         assert_eq!(check("NATS-TTL", "1"), Err(HeaderError::Reserved));
     }
 

@@ -33,6 +33,8 @@ pub const DEAD_MODULE_HEADER: &str = "Weir-Module";
 pub const DEAD_FAULT_HEADER: &str = "Weir-Fault";
 /// The fault's reason.
 pub const DEAD_REASON_HEADER: &str = "Weir-Reason";
+/// Which of the events that were packed into one message, from 0.
+pub const DEAD_EVENT_HEADER: &str = "Weir-Event";
 /// Digest and size of a payload that was too large to be kept beside the reason.
 pub const DEAD_OMITTED_HEADER: &str = "Weir-Payload-Omitted";
 
@@ -57,13 +59,18 @@ impl FromStr for Position {
 
     fn from_str(text: &str) -> Result<Self, ()> {
         let (sequence, index) = text.split_once('/').ok_or(())?;
-        let position =
-            Self { sequence: sequence.parse().map_err(|_| ())?, index: index.parse().map_err(|_| ())? };
-        if position.sequence == 0 || position.to_string() != text {
-            return Err(());
+        let index = u32::try_from(plain_number(index)?).map_err(|_| ())?;
+        match plain_number(sequence)? {
+            0 => Err(()),
+            sequence => Ok(Self { sequence, index }),
         }
-        Ok(position)
     }
+}
+
+/// Reads a number that is written as numbers are: without sign, space or leading zeros.
+fn plain_number(text: &str) -> Result<u64, ()> {
+    let is_plain = text == "0" || text.starts_with(|first: char| ('1'..='9').contains(&first));
+    if is_plain { text.parse().map_err(|_| ()) } else { Err(()) }
 }
 
 /// Names a record's place in its chain: under which revision, and where.
@@ -202,8 +209,11 @@ impl Record {
                 _ => return Err(ForeignRecord("it is a record of another pipeline")),
             },
         };
-        let kept = headers.iter().filter(|(name, _)| !is_added(name));
-        let headers = Headers::canonical(kept.map(|(n, v)| (n.to_owned(), v.to_owned())));
+        let headers = if headers.iter().all(|(name, _)| is_added(name)) {
+            Headers::new()
+        } else {
+            headers.clone().without(is_added)
+        };
         Ok(Self { kind, subject, headers, payload, plan, position })
     }
 
@@ -243,7 +253,7 @@ mod tests {
         Record {
             kind: RecordKind::Message,
             subject: "clean.a".into(),
-            headers: Headers::canonical([("X".to_owned(), "1".to_owned())]),
+            headers: Headers::canonical([("X", "1")]),
             payload: Bytes::from_static(b"hello"),
             plan: Digest::of(b"plan"),
             position: Position { sequence: 7, index: 2 },
@@ -268,14 +278,16 @@ mod tests {
     #[test]
     fn a_foreign_entry_is_known_by_what_it_lacks() {
         let ours = |subject: &str, headers: &[(&str, &str)]| {
-            let headers = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
-            Record::from_wire(&pipeline(), subject.into(), &Headers::canonical(headers), Bytes::new())
+            let headers = Headers::canonical(headers.iter().copied());
+            Record::from_wire(&pipeline(), subject.into(), &headers, Bytes::new())
         };
         let plan = Digest::of(b"plan").to_string();
         assert!(ours("a", &[]).is_err());
         assert!(ours("a", &[(PLAN_HEADER, &plan)]).is_err());
         assert!(ours("a", &[(PLAN_HEADER, &plan), (SOURCE_HEADER, "1/")]).is_err());
-        assert!(ours("a", &[(PLAN_HEADER, &plan), (SOURCE_HEADER, "+1/0")]).is_err());
+        for source in ["+1/0", "01/0", "1/00", "1/+0", "0/0", "1/ 0", "1/4294967296", "1/0/0"] {
+            assert!(ours("a", &[(PLAN_HEADER, &plan), (SOURCE_HEADER, source)]).is_err(), "{source}");
+        }
         assert!(ours("weir.q.dead", &[(PLAN_HEADER, &plan), (SOURCE_HEADER, "1/0")]).is_err());
         let dead = ours("weir.p.dead", &[(PLAN_HEADER, &plan), (SOURCE_HEADER, "1/0")]);
         assert_eq!(dead.map(|record| record.kind), Ok(RecordKind::Dead));

@@ -132,7 +132,7 @@ async fn nothing_altered_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rewritten_source_event_stops_the_pipeline() {
     let state = after_altering(|shared| {
-        shared.events.lock().unwrap()[23].headers = model::Headers::canonical([("h".into(), "other".into())]);
+        shared.events.lock().unwrap()[23].headers = model::Headers::canonical([("h", "other")]);
     })
     .await;
     assert_stopped(&state, "record-differs", "headers");

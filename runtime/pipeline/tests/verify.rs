@@ -33,9 +33,9 @@ async fn verified_from(
     reached: impl FnMut(&Verified) + Send,
 ) -> Verdict {
     let world = VerifyWorld {
-        source: SimSource(shared.clone()),
+        source: Arc::new(SimSource(shared.clone())),
         archive: SimArchive(shared.clone()),
-        loader: SimLoader(shared.clone()),
+        loader: Arc::new(SimLoader(shared.clone())),
     };
     let (workers, progress) = (Workers::start(2), VerifyProgress::default());
     let name: PipelineName = "p".parse().unwrap();
@@ -280,9 +280,9 @@ async fn a_module_that_is_not_what_it_was_is_told() {
     identical(verified(&shared, &Scope::All).await);
     // The plan of the second revision names modules that the loader does not give out.
     let world = VerifyWorld {
-        source: SimSource(shared.clone()),
+        source: Arc::new(SimSource(shared.clone())),
         archive: SimArchive(shared.clone()),
-        loader: Without(1, SimLoader(shared.clone())),
+        loader: Arc::new(Without(1, SimLoader(shared.clone()))),
     };
     let (workers, progress) = (Workers::start(1), VerifyProgress::default());
     shared.publish((41..=60).map(event));

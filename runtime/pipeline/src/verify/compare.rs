@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::cursor::{Cursor, Entry};
 use super::difference::{Cause, Difference, excerpt, record_difference};
-use super::feed::Item;
+use super::feed::{FeedError, Item};
 use super::history::{History, Placed};
 use super::{Archive, Identical, Verdict, Verified, VerifyProgress};
 use crate::cutter::Close;
@@ -22,11 +22,11 @@ use crate::unit::{ReceiptDraft, UnitError};
 use crate::workers::{ChunkEnd, ChunkResult, Lane};
 
 /// See the head of this file.
-pub(super) struct Comparing<'a, A: Archive, F> {
+pub(super) struct Comparing<'a, A, F> {
     archive: &'a A,
     history: &'a History,
     engine: &'a str,
-    cursor: Cursor<A::Reader>,
+    cursor: Cursor,
     progress: &'a VerifyProgress,
     reached: F,
     /// The revision in force, by its place in the history.
@@ -70,7 +70,7 @@ impl<'a, A: Archive, F: FnMut(&Verified) + Send> Comparing<'a, A, F> {
         archive: &'a A,
         history: &'a History,
         engine: &'a str,
-        cursor: Cursor<A::Reader>,
+        cursor: Cursor,
         progress: &'a VerifyProgress,
         reached: F,
     ) -> Self {
@@ -123,6 +123,8 @@ impl<'a, A: Archive, F: FnMut(&Verified) + Send> Comparing<'a, A, F> {
                     self.revision_record(self.in_force, cut_off).await?;
                 }
                 Item::End => return self.end().await,
+                Item::Failed(FeedError::Differs(difference)) => return Err(difference.into()),
+                Item::Failed(FeedError::Port(error)) => return Err(error.into()),
             }
         }
         Err(PortError::Unavailable("the source was not read to its end".into()).into())

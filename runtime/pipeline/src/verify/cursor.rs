@@ -1,23 +1,36 @@
 //! The records of a chain, one after the other, up to where the walk ends.
+//!
+//! They are read, and made out of headers and bytes, by a task of their own, a few bursts ahead: on more than
+//! one core a verification does so while it executes and compares.
 
 use std::collections::VecDeque;
 
-use model::record::{AFTER_HEADER, EXPECTED_HEADER, ID_HEADER, RecordId};
-use model::{Digest, PipelineName, Record};
+use model::record::{AFTER_HEADER, EXPECTED_HEADER, ID_HEADER};
+use model::{Digest, Headers, PipelineName, Record, RecordId};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::difference::{Cause, Difference};
 use super::history::{History, missing, record_of};
 use super::{Archive, RecordReader};
 use crate::ports::{PortError, Stored};
 
+/// Bursts that are read ahead.
+const BURSTS_AHEAD: usize = 2;
+
+/// What was made of a burst, up to the first entry that is no record.
+type Burst = Result<(Vec<Entry>, Option<Box<Difference>>), PortError>;
+
 /// A place in the chain, with the record that is next.
-pub(super) struct Cursor<R> {
-    reader: R,
-    pipeline: PipelineName,
-    burst: VecDeque<Stored>,
+pub(super) struct Cursor {
+    bursts: mpsc::Receiver<Burst>,
+    /// Ends with the cursor.
+    _reading: JoinSet<()>,
+    burst: VecDeque<Entry>,
+    /// What is wrong with the entry after the burst.
+    unreadable: Option<Box<Difference>>,
     next: u64,
     last: u64,
-    peeked: Option<Entry>,
 }
 
 /// A record as it lies in the chain.
@@ -27,64 +40,96 @@ pub(super) struct Entry {
     pub(super) sequence: u64,
     /// The record.
     pub(super) record: Record,
-    /// The headers that bind it to its place.
-    expected: Option<String>,
-    id: Option<String>,
-    after: Option<String>,
+    /// All its headers, with those that bind it to its place.
+    headers: Headers,
 }
 
-impl<R: RecordReader> Cursor<R> {
+impl Cursor {
     /// Opens the chain at the walk's first record.
-    pub(super) async fn open<A: Archive<Reader = R>>(
+    pub(super) async fn open<A: Archive>(
         archive: &A,
         pipeline: &PipelineName,
         history: &History,
     ) -> Result<Self, PortError> {
         let (next, last) = (history.first_record, history.last_record);
         let reader = archive.open(next).await?;
-        let burst = VecDeque::new();
-        Ok(Self { reader, pipeline: pipeline.clone(), burst, next, last, peeked: None })
+        let (found, bursts) = mpsc::channel(BURSTS_AHEAD);
+        let mut reading = JoinSet::new();
+        reading.spawn(read(reader, pipeline.clone(), last, found));
+        Ok(Self { bursts, _reading: reading, burst: VecDeque::new(), unreadable: None, next, last })
     }
 
     /// The next record, which stays the next one; none at the end.
     pub(super) async fn peek(&mut self) -> Result<Result<Option<&Entry>, Box<Difference>>, PortError> {
-        if self.peeked.is_none() && self.next <= self.last {
-            if self.burst.is_empty() {
-                self.burst = self.reader.next().await?.into();
-            }
-            let Some(stored) = self.burst.pop_front() else {
-                return Err(PortError::Unavailable("the reader of the chain gave no record".into()));
-            };
-            if stored.sequence != self.next {
-                return Ok(Err(missing(self.next)));
-            }
-            self.next += 1;
-            match entry(&self.pipeline, stored) {
-                Ok(entry) => self.peeked = Some(entry),
-                Err(difference) => return Ok(Err(difference)),
-            }
+        if self.next > self.last {
+            return Ok(Ok(None));
         }
-        Ok(Ok(self.peeked.as_ref()))
+        if self.burst.is_empty() && self.unreadable.is_none() {
+            let ended = || PortError::Unavailable("the reader of the chain gave no record".into());
+            let (entries, unreadable) = self.bursts.recv().await.ok_or_else(ended)??;
+            (self.burst, self.unreadable) = (entries.into(), unreadable);
+        }
+        match (self.burst.front(), &self.unreadable) {
+            (Some(entry), _) if entry.sequence != self.next => Ok(Err(missing(self.next))),
+            (Some(entry), _) => Ok(Ok(Some(entry))),
+            (None, Some(difference)) if difference.record != self.next => Ok(Err(missing(self.next))),
+            (None, Some(difference)) => Ok(Err(difference.clone())),
+            (None, None) => Err(PortError::Unavailable("the reader of the chain gave no record".into())),
+        }
     }
 
     /// Takes the record that was looked at.
     pub(super) fn take(&mut self) -> Option<Entry> {
-        self.peeked.take()
+        let entry = self.burst.pop_front();
+        self.next += u64::from(entry.is_some());
+        entry
     }
 }
 
-fn entry(pipeline: &PipelineName, stored: Stored) -> Result<Entry, Box<Difference>> {
-    let sequence = stored.sequence;
-    let header = |name| stored.headers.get(name).map(str::to_owned);
-    let (expected, id, after) = (header(EXPECTED_HEADER), header(ID_HEADER), header(AFTER_HEADER));
-    let record = record_of(pipeline, stored)?;
-    Ok(Entry { sequence, record, expected, id, after })
+/// Reads records up to the last one, or to one that cannot be read.
+async fn read<R: RecordReader>(mut reader: R, pipeline: PipelineName, last: u64, found: mpsc::Sender<Burst>) {
+    loop {
+        let burst = match reader.next().await {
+            Ok(stored) => Ok(entries(&pipeline, stored)),
+            Err(error) => Err(error),
+        };
+        let is_over = match &burst {
+            Ok((entries, unreadable)) => {
+                unreadable.is_some() || entries.last().is_none_or(|entry| entry.sequence >= last)
+            }
+            Err(_) => true,
+        };
+        // Where nobody takes it, nobody needs it.
+        if found.send(burst).await.is_err() || is_over {
+            return;
+        }
+    }
+}
+
+fn entries(pipeline: &PipelineName, burst: Vec<Stored>) -> (Vec<Entry>, Option<Box<Difference>>) {
+    let mut entries = Vec::with_capacity(burst.len());
+    for stored in burst {
+        let (sequence, headers) = (stored.sequence, stored.headers.clone());
+        match record_of(pipeline, stored) {
+            Ok(record) => entries.push(Entry { sequence, record, headers }),
+            Err(difference) => return (entries, Some(difference)),
+        }
+    }
+    (entries, None)
 }
 
 impl Entry {
     /// The record's id.
     pub(super) fn id(&self) -> Option<&str> {
-        self.id.as_deref()
+        self.headers.get(ID_HEADER)
+    }
+
+    fn after(&self) -> Option<&str> {
+        self.headers.get(AFTER_HEADER)
+    }
+
+    fn expected(&self) -> Option<&str> {
+        self.headers.get(EXPECTED_HEADER)
     }
 
     /// Whether the record is bound to its place, under the revision whose payload has this digest and behind
@@ -97,9 +142,10 @@ impl Entry {
     ) -> Result<(), Box<Difference>> {
         let own = self.id().and_then(|id| id.strip_prefix(prefix));
         // The first record of each run of a node names none before it.
-        let follows = self.after.is_none() || before_id.is_none() || self.after.as_deref() == before_id;
+        let after = self.after();
+        let follows = after.is_none() || before_id.is_none() || after == before_id;
         if own.is_some_and(|rest| is_number(rest, self.sequence))
-            && self.expected.as_deref().is_some_and(|before| is_number(before, self.sequence - 1))
+            && self.expected().is_some_and(|before| is_number(before, self.sequence - 1))
             && follows
         {
             return Ok(());
@@ -113,8 +159,8 @@ impl Entry {
         let before = (self.sequence - 1).to_string();
         let parts = [
             (ID_HEADER, id.as_str(), self.id()),
-            (EXPECTED_HEADER, before.as_str(), self.expected.as_deref()),
-            (AFTER_HEADER, before_id.unwrap_or_default(), self.after.as_deref()),
+            (EXPECTED_HEADER, before.as_str(), self.expected()),
+            (AFTER_HEADER, before_id.unwrap_or_default(), self.after()),
         ];
         let differing = parts.into_iter().find(|(_, expected, found)| Some(*expected) != *found);
         let (name, expected, found) = differing.unwrap_or(parts[2]);

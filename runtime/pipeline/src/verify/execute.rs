@@ -41,26 +41,22 @@ pub enum ExecuteError {
 /// # Errors
 /// See [`ExecuteError`].
 pub async fn execute<S: Source, L: Loader>(
-    source: &S,
-    loader: &L,
+    source: Arc<S>,
+    loader: Arc<L>,
     workers: &Workers,
     pipeline: &PipelineName,
     segments: &[Segment],
     (from, through): (u64, u64),
 ) -> Result<Totals, ExecuteError> {
-    let history = history(pipeline, segments, from, through);
+    let history = Arc::new(history(pipeline, segments, from, through));
     let options = Options::for_workers(workers.count());
     let cancelled = CancellationToken::new();
     let _cancel = cancelled.clone().drop_guard();
     let lanes = (0..options.lanes).map(|_| workers.lane(cancelled.clone())).collect();
     let (items, taken) = mpsc::channel(options.chunks_in_flight);
-    let feed = Feed::new((source, loader), &history, lanes, items);
-    let (fed, summed) = tokio::join!(feed.run(), sum(taken));
-    match fed {
-        Err(FeedError::Differs(difference)) => Err(ExecuteError::Differs(difference)),
-        Err(FeedError::Port(error)) => Err(error.into()),
-        Ok(()) => Ok(summed?),
-    }
+    let feed = Feed::new((source, loader), history, lanes, items);
+    let ((), summed) = tokio::join!(feed.run(), sum(taken));
+    summed
 }
 
 fn history(pipeline: &PipelineName, segments: &[Segment], from: u64, through: u64) -> History {
@@ -95,10 +91,15 @@ fn history(pipeline: &PipelineName, segments: &[Segment], from: u64, through: u6
     }
 }
 
-async fn sum(mut taken: mpsc::Receiver<Item>) -> Result<Totals, PortError> {
+async fn sum(mut taken: mpsc::Receiver<Item>) -> Result<Totals, ExecuteError> {
     let mut totals = Totals::NONE;
     while let Some(item) = taken.recv().await {
-        let Item::Chunk { result, lane, .. } = item else { continue };
+        let (result, lane) = match item {
+            Item::Chunk { result, lane, .. } => (result, lane),
+            Item::Revision | Item::End => continue,
+            Item::Failed(FeedError::Differs(difference)) => return Err(ExecuteError::Differs(difference)),
+            Item::Failed(FeedError::Port(error)) => return Err(error.into()),
+        };
         if let Some(draft) = draft(result, &lane).await? {
             totals.add(&receipt(draft));
         }

@@ -30,6 +30,8 @@ pub(super) enum Item {
     Revision,
     /// All that the range holds was given.
     End,
+    /// What comes next cannot be given.
+    Failed(FeedError),
 }
 
 /// Why the source cannot be executed again.
@@ -50,10 +52,10 @@ impl From<PortError> for FeedError {
 struct NobodyTakes;
 
 /// See the head of this file.
-pub(super) struct Feed<'a, S: Source, L> {
-    source: &'a S,
-    loader: &'a L,
-    history: &'a History,
+pub(super) struct Feed<S: Source, L> {
+    source: Arc<S>,
+    loader: Arc<L>,
+    history: Arc<History>,
     lanes: Lanes,
     items: mpsc::Sender<Item>,
     /// Counts the units, so that neighbours run on different lanes.
@@ -64,10 +66,10 @@ pub(super) struct Feed<'a, S: Source, L> {
     read_through: u64,
 }
 
-impl<'a, S: Source, L: Loader> Feed<'a, S, L> {
+impl<S: Source, L: Loader> Feed<S, L> {
     pub(super) fn new(
-        (source, loader): (&'a S, &'a L),
-        history: &'a History,
+        (source, loader): (Arc<S>, Arc<L>),
+        history: Arc<History>,
         lanes: Lanes,
         items: mpsc::Sender<Item>,
     ) -> Self {
@@ -76,25 +78,30 @@ impl<'a, S: Source, L: Loader> Feed<'a, S, L> {
         Self { source, loader, history, lanes, items, units, reader, waiting, read_through }
     }
 
-    /// Feeds all of the range.
-    pub(super) async fn run(mut self) -> Result<(), FeedError> {
-        let history = self.history;
+    /// Feeds all of the range, or up to what cannot be given.
+    pub(super) async fn run(mut self) {
+        let last = match self.revisions().await {
+            Ok(Ok(())) => Item::End,
+            Ok(Err(NobodyTakes)) => return,
+            Err(error) => Item::Failed(error),
+        };
+        // Where nobody takes it, nobody needs it.
+        let _ = self.items.send(last).await;
+    }
+
+    async fn revisions(&mut self) -> Result<Result<(), NobodyTakes>, FeedError> {
+        let history = self.history.clone();
         for (at, placed) in history.revisions.iter().enumerate() {
             let next = history.revisions.get(at + 1);
             let end = next.map_or(history.through, |next| next.revision.from_sequence - 1);
-            match self.segment(placed, end.min(history.through), next.is_some()).await {
-                Ok(Ok(())) => {}
-                // What the comparison found counts.
-                Ok(Err(NobodyTakes)) => return Ok(()),
-                Err(error) => return Err(error),
+            if let Err(ended) = self.segment(placed, end.min(history.through), next.is_some()).await? {
+                return Ok(Err(ended));
             }
             if next.is_some() && self.items.send(Item::Revision).await.is_err() {
-                return Ok(());
+                return Ok(Err(NobodyTakes));
             }
         }
-        // Where nobody takes it, nobody needs it.
-        let _ = self.items.send(Item::End).await;
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// Feeds the events that one revision governs, through the sequence `end`.
@@ -132,7 +139,7 @@ impl<'a, S: Source, L: Loader> Feed<'a, S, L> {
         }
     }
 
-    async fn load(&self, placed: &Placed) -> Result<LoadedPlan, FeedError> {
+    async fn load(&mut self, placed: &Placed) -> Result<LoadedPlan, FeedError> {
         let plan = &placed.revision.plan;
         match self.loader.load(plan).await {
             Ok(steps) => {

@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use model::{PipelineName, ReceiptLink, Totals};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::ports::{Loader, PortError, Source, Stored};
@@ -155,11 +156,11 @@ impl VerifyProgress {
 /// The world of a verification.
 pub struct VerifyWorld<S, A, L> {
     /// Where the events are read again.
-    pub source: S,
+    pub source: Arc<S>,
     /// The chain.
     pub archive: A,
     /// Where modules come from.
-    pub loader: L,
+    pub loader: Arc<L>,
 }
 
 /// Verifies the chain of `pipeline`. `reached` is told at the end of each unit how far it has come.
@@ -176,7 +177,7 @@ pub async fn verify<S: Source, A: Archive, L: Loader>(
     reached: impl FnMut(&Verified) + Send,
 ) -> Result<Verdict, PortError> {
     let history = match History::read(&world.archive, pipeline, scope).await? {
-        Ok(history) => history,
+        Ok(history) => Arc::new(history),
         Err(difference) => return Ok(Verdict::Differs(difference)),
     };
     progress.records_total.store(history.last_record + 1 - history.first_record, Ordering::Relaxed);
@@ -185,26 +186,15 @@ pub async fn verify<S: Source, A: Archive, L: Loader>(
     let _cancel = cancelled.clone().drop_guard();
     let lanes = (0..options.lanes).map(|_| workers.lane(cancelled.clone())).collect();
     let (items, taken) = mpsc::channel(options.chunks_in_flight);
-    let feed = Feed::new((&world.source, &world.loader), &history, lanes, items);
+    let (source, loader) = (world.source.clone(), world.loader.clone());
+    let feed = Feed::new((source, loader), history.clone(), lanes, items);
     let cursor = Cursor::open(&world.archive, pipeline, &history).await?;
-    let comparing =
-        Comparing::new(&world.archive, &history, world.loader.engine(), cursor, progress, reached);
-    // Whichever ends first with something to say ends both.
-    let mut feed = std::pin::pin!(feed.run());
-    let mut comparing = std::pin::pin!(comparing.run(taken));
-    let mut fed = None;
-    loop {
-        tokio::select! {
-            verdict = &mut comparing => return match (verdict, fed) {
-                // The feed knows why it ended early, and the comparison only that it did.
-                (_, Some(Err(feed::FeedError::Differs(difference)))) => Ok(Verdict::Differs(difference)),
-                (Ok(Verdict::Differs(difference)), _) => Ok(Verdict::Differs(difference)),
-                (_, Some(Err(feed::FeedError::Port(error)))) => Err(error),
-                (verdict, _) => verdict,
-            },
-            ended = &mut feed, if fed.is_none() => fed = Some(ended),
-        }
-    }
+    // A task of its own, so that the source is read while records are compared. It ends with this function.
+    let mut feeding = JoinSet::new();
+    feeding.spawn(feed.run());
+    Comparing::new(&world.archive, &history, world.loader.engine(), cursor, progress, reached)
+        .run(taken)
+        .await
 }
 
 /// Where the shared parts are.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::sync::Arc;
 
 use broker::Broker;
 use indicatif::ProgressBar;
@@ -125,10 +126,10 @@ pub(crate) fn check(bench: &Workbench, attested: &Attested, input: InputOptions)
         plan: revision.plan.clone(),
     };
     let segments: Vec<Segment> = attested.revisions.iter().map(segment).collect();
-    let source = FileSource::new(input, ProgressBar::hidden());
-    let loader = bench.loader();
+    let source = Arc::new(FileSource::new(input, ProgressBar::hidden()));
+    let loader = Arc::new(bench.loader());
     let (pipeline, range) = (&attested.pipeline, (attested.from, attested.through));
-    let executed = execute(&source, &loader, &bench.workers, pipeline, &segments, range);
+    let executed = execute(source, loader, &bench.workers, pipeline, &segments, range);
     let found = runtime.block_on(Box::pin(executed));
     runtime.shutdown_background();
     let found = match found {

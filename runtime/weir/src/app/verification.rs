@@ -2,13 +2,17 @@
 //! address.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
+use api::dto::{Verification, VerificationDifference, VerificationState, VerifyRequest};
 use broker::{AdminError, Broker, ConnectOptions};
 use model::{PipelineName, StreamName};
 use pipeline::Workers;
 use pipeline::ports::{Loader as _, PortError};
-use pipeline::verify::{Scope, Verdict, Verified, VerifyProgress, VerifyWorld, history_range, verify};
+use pipeline::verify::{
+    Difference, Scope, Verdict, Verified, VerifyProgress, VerifyWorld, history_range, verify,
+};
 use serde::{Deserialize, Serialize};
 
 use super::catalog::Catalog;
@@ -124,7 +128,8 @@ pub(crate) async fn world(
     stream: &StreamName,
 ) -> Result<NatsWorld, AdminError> {
     let archive = archive(&connection.broker, stream).await?;
-    Ok(VerifyWorld { source: NatsSource(connection.broker.clone()), archive, loader })
+    let source = Arc::new(NatsSource(connection.broker.clone()));
+    Ok(VerifyWorld { source, archive, loader: Arc::new(loader) })
 }
 
 /// Loads the modules of every plan that a range of the chain needs.
@@ -159,6 +164,59 @@ pub(crate) async fn run(
         PortError::Unavailable(why) => anyhow::anyhow!("{why}"),
         PortError::Stop(reason) => anyhow::anyhow!("{} ({})", reason.detail, reason.code),
     })
+}
+
+/// The report of a verification that begins now.
+pub(crate) fn began(pipeline: &PipelineName, request: VerifyRequest) -> Verification {
+    Verification {
+        pipeline: pipeline.clone(),
+        request,
+        state: VerificationState::Running,
+        started: jiff::Timestamp::now().to_string(),
+        records: 0,
+        records_total: 0,
+        events: 0,
+        receipts: 0,
+        inputs: None,
+        outputs: None,
+        other_engines: Vec::new(),
+        difference: None,
+        error: None,
+    }
+}
+
+/// A report, with what came of it.
+pub(crate) fn judged(report: Verification, verdict: &Verdict) -> Verification {
+    match verdict {
+        Verdict::Identical(identical) => Verification {
+            state: VerificationState::Identical,
+            records: identical.records,
+            records_total: report.records_total.max(identical.records),
+            events: identical.totals.events,
+            receipts: identical.receipts,
+            inputs: Some(identical.totals.inputs),
+            outputs: Some(identical.totals.outputs),
+            other_engines: identical.other_engines.iter().cloned().collect(),
+            ..report
+        },
+        Verdict::Differs(found) => {
+            Verification { state: VerificationState::Differs, difference: Some(difference(found)), ..report }
+        }
+    }
+}
+
+fn difference(found: &Difference) -> VerificationDifference {
+    VerificationDifference {
+        record: found.record,
+        event: found.position.map(|position| position.sequence),
+        index: found.position.map(|position| position.index),
+        receipt: found.receipt,
+        what: found.what.clone(),
+        expected: found.expected.clone(),
+        found: found.found.clone(),
+        cause: found.cause.code().to_owned(),
+        detail: found.cause.to_string(),
+    }
 }
 
 #[cfg(test)]

@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use api::dto::{Verification, VerificationDifference, VerificationState, VerifyRequest};
+use api::dto::{Verification, VerificationState, VerifyRequest};
 use api::{Code, NodeError};
 use model::{PipelineName, StreamName};
 use pipeline::Workers;
-use pipeline::verify::{Difference, Scope, Verdict, VerifyProgress};
+use pipeline::verify::{Scope, Verdict, VerifyProgress};
 use tokio::task::JoinHandle;
 
 use super::connection::Connection;
@@ -58,21 +58,7 @@ impl Verifier {
             );
             return Err(NodeError::new(Code::VerificationRunning, detail));
         }
-        let began = Verification {
-            pipeline: pipeline.clone(),
-            request,
-            state: VerificationState::Running,
-            started: jiff::Timestamp::now().to_string(),
-            records: 0,
-            records_total: 0,
-            events: 0,
-            receipts: 0,
-            inputs: None,
-            outputs: None,
-            other_engines: Vec::new(),
-            difference: None,
-            error: None,
-        };
+        let began = verification::began(&pipeline, request);
         let scope = match request {
             VerifyRequest { from: None, to: None } => Scope::All,
             VerifyRequest { from, to } => Scope::Events { from, to },
@@ -125,39 +111,11 @@ impl Last {
                 ..report
             },
             None => report,
-            Some(Ok(Verdict::Identical(identical))) => Verification {
-                state: VerificationState::Identical,
-                records: identical.records,
-                events: identical.totals.events,
-                receipts: identical.receipts,
-                inputs: Some(identical.totals.inputs),
-                outputs: Some(identical.totals.outputs),
-                other_engines: identical.other_engines.iter().cloned().collect(),
-                ..report
-            },
-            Some(Ok(Verdict::Differs(found))) => Verification {
-                state: VerificationState::Differs,
-                difference: Some(difference(found)),
-                ..report
-            },
+            Some(Ok(verdict)) => verification::judged(report, verdict),
             Some(Err(why)) => {
                 Verification { state: VerificationState::Failed, error: Some(why.clone()), ..report }
             }
         }
-    }
-}
-
-fn difference(found: &Difference) -> VerificationDifference {
-    VerificationDifference {
-        record: found.record,
-        event: found.position.map(|position| position.sequence),
-        index: found.position.map(|position| position.index),
-        receipt: found.receipt,
-        what: found.what.clone(),
-        expected: found.expected.clone(),
-        found: found.found.clone(),
-        cause: found.cause.code().to_owned(),
-        detail: found.cause.to_string(),
     }
 }
 

@@ -30,6 +30,9 @@ pub(crate) struct DiffArgs {
     /// How many differences are shown
     #[arg(long, value_name = "N", default_value_t = 5)]
     examples: usize,
+    /// What the differences look like [default: table]
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    pub(crate) output: Option<Output>,
     #[command(flatten)]
     pub(crate) nats: NatsFlags,
 }

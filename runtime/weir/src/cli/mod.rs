@@ -202,7 +202,10 @@ pub(crate) fn run(verb: Verb, before: &Remote, environment: &dyn Environment) ->
             let config = LocalConfig::new(&args.local, environment)?;
             replay::run(&args, &config, args.nats.required(environment)?)
         }
-        Verb::Diff(args) => diff::run(&args, before.output(), args.nats.required(environment)?),
+        Verb::Diff(args) => {
+            let output = args.output.unwrap_or(before.output());
+            diff::run(&args, output, args.nats.required(environment)?)
+        }
         Verb::Attest(args) => {
             before.refuse_for("attest")?;
             let config = LocalConfig::new(&args.local, environment)?;
@@ -251,14 +254,17 @@ fn run_verify(
 ) -> anyhow::Result<()> {
     if let Some(node) = args.node.clone().or(before.client.node.clone()) {
         let client = ClientFlags { node: Some(node), ..ClientFlags::default() };
-        let remote = Remote { client, output: None }.or(before.clone());
+        let remote = Remote { client, output: args.output }.or(before.clone());
         return verify::on_node(&remote.connect(environment)?, args);
     }
-    before.refuse_for("verify")?;
+    Remote { output: None, ..before.clone() }.refuse_for("verify")?;
     let config = LocalConfig::new(&args.local, environment)?;
     match args.offline() {
         Some(offline) => attest::check(&offline, &config),
-        None => verify::run(args, &config, args.nats.required(environment)?),
+        None => {
+            let output = args.output.or(before.output).unwrap_or(Output::Table);
+            verify::run(args, output, &config, args.nats.required(environment)?)
+        }
     }
 }
 

@@ -57,6 +57,9 @@ pub(crate) struct VerifyArgs {
     /// The events that it is about, as `weir export` writes them; without them only the signature is checked
     #[arg(long, value_name = "FILE", requires = "attestation", help_heading = "Attestation")]
     input: Option<PathBuf>,
+    /// What the verdict looks like [default: table]
+    #[arg(short, long, value_enum, value_name = "FORMAT", conflicts_with = "attestation")]
+    pub(crate) output: Option<Output>,
     #[command(flatten)]
     modules: ModuleFlags,
     #[command(flatten)]
@@ -78,13 +81,23 @@ impl VerifyArgs {
 }
 
 /// Verifies a chain in this process.
-pub(crate) fn run(args: &VerifyArgs, config: &LocalConfig, nats: ExternalNats) -> anyhow::Result<()> {
+pub(crate) fn run(
+    args: &VerifyArgs,
+    output: Output,
+    config: &LocalConfig,
+    nats: ExternalNats,
+) -> anyhow::Result<()> {
     logging::start(&config.log)?;
+    let request = VerifyRequest { from: args.from, to: args.to };
+    let began = verification::began(args.name(), request);
     let bench = Workbench::new(config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let (verdict, elapsed) = runtime.block_on(Box::pin(verify(args, &bench, nats)))?;
+    if output == Output::Json {
+        output::data(&json_text(&verification::judged(began, &verdict)))?;
+    }
     match verdict {
-        Verdict::Identical(identical) => tell(&identical, elapsed),
+        Verdict::Identical(identical) => tell(&identical, output, elapsed),
         Verdict::Differs(difference) => Err(Ended::new(Exit::Difference, difference.to_string()).into()),
     }
 }
@@ -230,7 +243,7 @@ fn progress_bar() -> ProgressBar {
     bar
 }
 
-fn tell(identical: &Identical, elapsed: Duration) -> anyhow::Result<()> {
+fn tell(identical: &Identical, output: Output, elapsed: Duration) -> anyhow::Result<()> {
     let Identical { totals, receipts, records, range, other_engines } = identical;
     if let Some((first, last)) = range {
         output::talk(&format!("events  {first} to {last}"));
@@ -243,5 +256,10 @@ fn tell(identical: &Identical, elapsed: Duration) -> anyhow::Result<()> {
     let seconds = elapsed.as_secs_f64();
     let rate = (*records as f64 / seconds.max(1e-9)).round();
     output::talk(&format!("{records} records in {seconds:.2} s, {rate} a second"));
-    output::data(&format!("{receipts} receipts, {} events, identical", totals.events))
+    match output {
+        Output::Json => Ok(()),
+        Output::Table | Output::Name => {
+            output::data(&format!("{receipts} receipts, {} events, identical", totals.events))
+        }
+    }
 }
