@@ -9,6 +9,7 @@ mod check;
 mod determinism;
 mod footprint;
 mod hostile;
+mod packed;
 mod pipeline;
 mod replay;
 mod resilience;

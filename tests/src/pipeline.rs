@@ -55,6 +55,12 @@ impl Pipeline {
         self
     }
 
+    /// More lines of the sink, such as `format = "ndjson"`.
+    pub fn sink_lines(mut self, lines: &str) -> Self {
+        writeln!(self.sink, "{lines}").expect("writing to a String cannot fail");
+        self
+    }
+
     /// Subjects that modules may set.
     pub fn allow(mut self, pattern: &str) -> Self {
         self.allow.push(pattern.to_owned());

@@ -116,6 +116,8 @@ fault_codes! {
     SubjectNotAllowed = "subject-not-allowed",
     /// A message's header cannot be sent, or its name is reserved.
     BadHeader = "bad-header",
+    /// The source's message is not packed as the pipeline says; no module saw it.
+    MalformedInput = "malformed-input",
 }
 
 impl fmt::Display for GuestFaultCode {

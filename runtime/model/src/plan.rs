@@ -41,6 +41,31 @@ pub struct SourcePlan {
     pub stream: StreamName,
     /// Which of its subjects; none means all.
     pub subjects: Vec<SubjectPattern>,
+    /// How many events lie in one message; none where each message is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<Packing>,
+}
+
+/// How payloads lie behind each other in a packed one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Packing {
+    /// One a line.
+    Ndjson,
+    /// Each is one MessagePack value.
+    Msgpack,
+}
+
+/// How messages are packed into records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PackPlan {
+    /// How they lie in the payload.
+    pub format: Packing,
+    /// The most messages in one record.
+    pub events: u32,
+    /// The most bytes of one record's payload, but for one message that is larger alone.
+    pub bytes: u32,
 }
 
 /// A step, resolved.
@@ -79,6 +104,9 @@ pub struct SinkPlan {
     pub allow: Vec<SubjectPattern>,
     /// The most bytes that one record may have, headers and all.
     pub record_bytes: u32,
+    /// How messages are packed; none where each is a record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pack: Option<PackPlan>,
 }
 
 impl SinkPlan {
@@ -145,6 +173,7 @@ pub(crate) mod tests {
             source: SourcePlan {
                 stream: "FLIGHTS".parse().expect("a valid name"),
                 subjects: vec!["flights.>".parse().expect("a valid pattern")],
+                format: None,
             },
             steps: vec![StepPlan {
                 name: "mask".into(),
@@ -157,6 +186,7 @@ pub(crate) mod tests {
                 subject: "clean.{subject}".parse().expect("a valid template"),
                 allow: vec![],
                 record_bytes: 1 << 20,
+                pack: None,
             },
             block: 256,
             on_guest_fault: OnGuestFault::DeadLetter,
@@ -181,6 +211,20 @@ pub(crate) mod tests {
         );
         let again: Plan = serde_json::from_str(&text).expect("what was written can be read");
         assert_eq!(again.digest(), plan().digest());
+    }
+
+    /// Plans that were made before there was packing keep their digests.
+    #[test]
+    fn packing_stands_in_a_plan_only_where_there_is_some() {
+        let mut packed = plan();
+        packed.source.format = Some(Packing::Ndjson);
+        packed.sink.pack = Some(PackPlan { format: Packing::Msgpack, events: 10, bytes: 1000 });
+        let text = String::from_utf8(packed.canonical_bytes()).expect("JSON is UTF-8");
+        for part in [r#""format":"ndjson"}"#, r#""pack":{"format":"msgpack","events":10,"bytes":1000}}"#] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        let again: Plan = serde_json::from_str(&text).expect("what was written can be read");
+        assert_eq!(again, packed);
     }
 
     #[test]

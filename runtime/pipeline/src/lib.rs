@@ -12,7 +12,7 @@
 //! The crate sees the world through [`ports`] alone, and promises exactly once, in order, for any sink that
 //! takes a record only at its position.
 //!
-//! Reading order: [`ports`], [`mod@unit`] (what a record is), [`cutter`] (where units begin and end),
+//! Reading order: [`ports`], [`mod@unit`] (what a record is), `packing`, [`cutter`] (where units begin and end),
 //! [`workers`], [`append`], [`chain`] (where to go on), [`run`], [`service`], [`mod@swap`], [`shadow`],
 //! `batch` (a source that ends), [`verify`] (is it all so).
 
@@ -21,6 +21,7 @@ mod batch;
 pub mod chain;
 pub mod cutter;
 pub mod meters;
+mod packing;
 pub mod ports;
 pub mod run;
 pub mod service;

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use model::record::{self, own_subject};
 use model::{
-    Answer, Digest, DigestBuilder, Event, Fault, GuestFault, GuestFaultCode, Headers, HostFault, Message,
-    OnGuestFault, Plan, Position, Receipt, ReceiptLink, Record, RecordKind, Subject, SubjectPattern,
+    Answer, Digest, DigestBuilder, Event, Fault, GuestFault, GuestFaultCode, Headers, HostFault, Limits,
+    Message, OnGuestFault, Plan, Position, Receipt, ReceiptLink, Record, RecordKind, Subject, SubjectPattern,
 };
 
+use crate::packing::{self, Packer};
 use crate::ports::{Step, StepInstance};
 
 /// A plan with its modules, ready to run.
@@ -115,23 +116,101 @@ impl Unit {
     /// See [`UnitError`]; the event then counts as not read, and has no records.
     pub fn process(&mut self, event: &Event, records: &mut Vec<Record>) -> Result<(), UnitError> {
         let before = records.len();
-        match self.run_steps(event).and_then(|items| self.messages(event, items, records)) {
-            Ok(()) => {}
-            Err(Failure::Host(fault)) => {
+        let plan = &self.plan.plan;
+        let processed = if plan.source.format.is_some() || plan.sink.pack.is_some() {
+            self.process_packed(event, records)
+        } else {
+            let done = self.run_steps(event).and_then(|items| self.messages(event, items, records));
+            done.or_else(|failure| {
                 records.truncate(before);
-                return Err(UnitError::Host(fault));
-            }
-            Err(Failure::Guest(StepFault { step, fault })) => {
-                records.truncate(before);
-                if self.plan.plan.on_guest_fault == OnGuestFault::Stop {
-                    let step = self.plan.plan.steps[step].name.clone();
-                    return Err(UnitError::Guest { sequence: event.sequence, step, fault });
-                }
-                records.push(self.dead_letter(event, step, &fault));
-            }
+                let fault = self.step_fault(event, failure)?;
+                records.push(self.dead_letter(event, None, &fault));
+                Ok(())
+            })
+        };
+        if processed.is_err() {
+            records.truncate(before);
+            return processed;
         }
         self.account.enter(event, &records[before..]);
         Ok(())
+    }
+
+    /// Executes each event of a packed message by itself, and packs what comes of them.
+    fn process_packed(&mut self, event: &Event, records: &mut Vec<Record>) -> Result<(), UnitError> {
+        let before = records.len();
+        let plan = self.plan.clone();
+        let (format, pack) = (plan.plan.source.format, plan.plan.sink.pack.as_ref());
+        let parts = match format.map(|format| packing::parts(format, &event.payload)) {
+            Some(Ok(parts)) => parts,
+            None => vec![event.payload.clone()],
+            Some(Err(why)) => {
+                let fault = self.step_fault(event, guest(0, GuestFaultCode::MalformedInput, why))?;
+                records.push(self.dead_letter(event, None, &fault));
+                return Ok(());
+            }
+        };
+        let mut packer = pack.map(|pack| Packer::new(pack, plan.plan.sink.record_bytes));
+        let (mut part, mut messages, mut bytes) = (event.clone(), Vec::new(), 0);
+        for (at, payload) in parts.into_iter().enumerate() {
+            part.payload = payload;
+            messages.clear();
+            let done = self.run_steps(&part).and_then(|items| self.messages(&part, items, &mut messages));
+            match done.and_then(|()| self.check_packed(&messages, &mut bytes)) {
+                Ok(()) => match &mut packer {
+                    Some(packer) => messages.drain(..).for_each(|message| packer.add(message, records)),
+                    None => records.append(&mut messages),
+                },
+                Err(failure) => {
+                    let fault = self.step_fault(event, failure)?;
+                    if let Some(packer) = &mut packer {
+                        packer.flush(records);
+                    }
+                    records.push(self.dead_letter(&part, format.map(|_| at), &fault));
+                }
+            }
+        }
+        if let Some(packer) = &mut packer {
+            packer.flush(records);
+        }
+        for (index, record) in records[before..].iter_mut().enumerate() {
+            record.position = position(event.sequence, index);
+        }
+        Ok(())
+    }
+
+    /// Whether messages can lie in the sink's packs, and fit beside what the same message of the source has
+    /// become so far.
+    fn check_packed(&self, messages: &[Record], bytes: &mut usize) -> Result<(), Failure> {
+        let last = self.plan.plan.steps.len() - 1;
+        if let Some(pack) = &self.plan.plan.sink.pack {
+            for (index, message) in messages.iter().enumerate() {
+                if let Some(why) = packing::misfit(pack.format, &message.payload) {
+                    return Err(guest(last, GuestFaultCode::BadAnswer, format!("message {index}: {why}")));
+                }
+            }
+        }
+        *bytes += packing::message_bytes(messages);
+        if *bytes as u64 > Limits::MAX.bytes_per_event {
+            let most = Limits::MAX.bytes_per_event;
+            let reason = format!("the events of one message of the source gave more than {most} bytes");
+            return Err(guest(last, GuestFaultCode::OutputTooLarge, reason));
+        }
+        Ok(())
+    }
+
+    /// A guest fault that is to become a dead letter.
+    fn step_fault(&self, event: &Event, failure: Failure) -> Result<StepFault, UnitError> {
+        match failure {
+            Failure::Host(fault) => Err(UnitError::Host(fault)),
+            Failure::Guest(StepFault { step, fault })
+                if self.plan.plan.on_guest_fault == OnGuestFault::Stop =>
+            {
+                let step = self.plan.plan.steps[step].name.clone();
+                Err(UnitError::Guest { sequence: event.sequence, step, fault })
+            }
+            Failure::Guest(fault) => Ok(fault),
+        }
     }
 
     /// How often each step was called since this was last asked.
@@ -283,23 +362,26 @@ impl Unit {
         Ok(subject.into_string())
     }
 
-    /// The event itself, as it was read, with what went wrong in its headers.
-    fn dead_letter(&self, event: &Event, step: usize, fault: &GuestFault) -> Record {
-        let plan = &self.plan.plan;
+    /// The event itself, as it was read, with what went wrong in its headers; `part` says which one it is of
+    /// those that were packed together.
+    fn dead_letter(&self, event: &Event, part: Option<usize>, fault: &StepFault) -> Record {
+        let (plan, StepFault { step, fault }) = (&self.plan.plan, fault);
+        let step = *step;
         let own = [
             (record::DEAD_SUBJECT_HEADER, event.subject.clone()),
             (record::DEAD_STEP_HEADER, plan.steps[step].name.clone()),
             (record::DEAD_MODULE_HEADER, plan.steps[step].module.to_string()),
             (record::DEAD_FAULT_HEADER, fault.code().as_str().to_owned()),
             (record::DEAD_REASON_HEADER, fault.reason().to_owned()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value));
-        let kept = event.headers.iter().map(|(n, v)| (n.to_owned(), v.to_owned()));
-        let mut headers = Headers::canonical(kept.chain(own.iter().cloned()));
+        ];
+        let part = part.map(|at| (record::DEAD_EVENT_HEADER, at.to_string()));
+        let own: Vec<(&str, String)> = own.into_iter().chain(part).collect();
+        let kept = event.headers.iter();
+        let mut headers = Headers::canonical(kept.chain(own.iter().map(|(n, v)| (*n, v.as_str()))));
         let mut payload = event.payload.clone();
         if record::wire_bytes(&headers, payload.len()) > plan.sink.record_bytes as usize {
             let omitted = format!("{} {}", Digest::of(&payload), payload.len());
-            let omitted = (record::DEAD_OMITTED_HEADER.to_owned(), omitted);
+            let omitted = (record::DEAD_OMITTED_HEADER, omitted);
             headers = Headers::canonical(own.into_iter().chain([omitted]));
             payload = Bytes::new();
         }

@@ -503,13 +503,18 @@ fn plan(pipeline: PipelineName) -> model::Plan {
     model::Plan {
         version: model::plan::PLAN_VERSION,
         pipeline,
-        source: model::SourcePlan { stream: "IN".parse().expect("a valid name"), subjects: vec![] },
+        source: model::SourcePlan {
+            stream: "IN".parse().expect("a valid name"),
+            subjects: vec![],
+            format: None,
+        },
         steps: vec![],
         sink: model::SinkPlan {
             stream: "OUT".parse().expect("a valid name"),
             subject: "out.{subject}".parse().expect("a valid template"),
             allow: vec![],
             record_bytes: 1000,
+            pack: None,
         },
         block: 256,
         on_guest_fault: model::OnGuestFault::DeadLetter,

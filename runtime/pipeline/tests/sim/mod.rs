@@ -115,13 +115,14 @@ pub(crate) fn plan(version: u32, block: u32) -> Plan {
     Plan {
         version: 1,
         pipeline: "p".parse().unwrap(),
-        source: SourcePlan { stream: "IN".parse().unwrap(), subjects: vec![] },
+        source: SourcePlan { stream: "IN".parse().unwrap(), subjects: vec![], format: None },
         steps: vec![step("leaky"), step("second")],
         sink: SinkPlan {
             stream: "OUT".parse().unwrap(),
             subject: "out.{subject}".parse().unwrap(),
             allow: vec!["chosen.*".parse().unwrap()],
             record_bytes: 1 << 20,
+            pack: None,
         },
         block,
         on_guest_fault: OnGuestFault::DeadLetter,

@@ -450,7 +450,7 @@ mod tests {
         Plan {
             version: 1,
             pipeline: "p".parse().expect("a name"),
-            source: SourcePlan { stream: "IN".parse().expect("a name"), subjects: vec![] },
+            source: SourcePlan { stream: "IN".parse().expect("a name"), subjects: vec![], format: None },
             steps: vec![StepPlan {
                 name: "a".into(),
                 module: Digest::of(b"module"),
@@ -462,6 +462,7 @@ mod tests {
                 subject: "out".parse().expect("a template"),
                 allow: vec![],
                 record_bytes: 1 << 20,
+                pack: None,
             },
             block: 2,
             on_guest_fault: OnGuestFault::DeadLetter,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use model::record::own_pattern;
-use model::{Limits, PipelineName, SubjectPattern};
+use model::{Limits, PackPlan, PipelineName, SubjectPattern};
 
 use super::document::{Document, KeyPath, SpecError};
 use super::file::{LimitsTable, ModuleRef, PipelineFile, SinkTable, SourceTable, Start, StepTable};
@@ -12,6 +12,9 @@ use super::{Origin, PipelineSpec, SinkSpec, SourceSpec, StepSpec};
 const STEPS_MAX: usize = 16;
 const PATTERNS_MAX: usize = 64;
 const CONFIG_BYTES_MAX: usize = 256 << 10;
+const PACK_EVENTS: u32 = 1_000;
+const PACK_EVENTS_MAX: u32 = 65_536;
+const PACK_BYTES: u32 = 256 << 10;
 
 /// A value that does not go with the others: where, and why.
 type Misfit = (KeyPath, String);
@@ -64,7 +67,8 @@ fn check_source(table: SourceTable) -> Result<SourceSpec, Misfit> {
             return Err((key("source"), "a source needs a 'stream' or a 'subject'".into()));
         }
     };
-    Ok(SourceSpec { origin, subjects: table.subjects, start: table.start })
+    let format = table.format.map(Into::into);
+    Ok(SourceSpec { origin, subjects: table.subjects, format, start: table.start })
 }
 
 fn check_steps(tables: Vec<StepTable>) -> Result<Vec<StepSpec>, Misfit> {
@@ -189,7 +193,27 @@ fn check_sink(table: SinkTable) -> Result<SinkSpec, Misfit> {
     for (index, pattern) in table.allow.iter().enumerate() {
         judge(at("allow").index(index), pattern)?;
     }
-    Ok(SinkSpec { stream: table.stream, subject: table.subject, allow: table.allow })
+    let pack = check_pack(&table).map_err(|(name, why)| (at(name), why))?;
+    Ok(SinkSpec { stream: table.stream, subject: table.subject, allow: table.allow, pack })
+}
+
+fn check_pack(table: &SinkTable) -> Result<Option<PackPlan>, (&'static str, String)> {
+    let Some(format) = table.format else {
+        let lone = [("pack_events", table.pack_events.is_some()), ("pack_bytes", table.pack_bytes.is_some())];
+        return match lone.into_iter().find(|(_, is_there)| *is_there) {
+            Some((name, _)) => Err((name, "only with 'format', which says how messages are packed".into())),
+            None => Ok(None),
+        };
+    };
+    let events = table.pack_events.unwrap_or(PACK_EVENTS);
+    if !(1..=PACK_EVENTS_MAX).contains(&events) {
+        return Err(("pack_events", format!("{events} is not a number from 1 to {PACK_EVENTS_MAX}")));
+    }
+    let bytes = table.pack_bytes.map_or(u64::from(PACK_BYTES), |count| count.0);
+    match u32::try_from(bytes) {
+        Ok(bytes) if bytes > 0 => Ok(Some(PackPlan { format: format.into(), events, bytes })),
+        _ => Err(("pack_bytes", format!("{bytes} is not a number from 1 to {}", u32::MAX))),
+    }
 }
 
 /// Whether the pipeline would read what it writes.

@@ -3,7 +3,9 @@
 //! Each value on its own is valid once it is read into these types; how they go together is for
 //! [`check`](super::check).
 
-use model::{Digest, OnGuestFault, PipelineName, StreamName, SubjectPattern, SubjectTemplate, TagName};
+use model::{
+    Digest, OnGuestFault, Packing, PipelineName, StreamName, SubjectPattern, SubjectTemplate, TagName,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -71,9 +73,30 @@ pub(crate) struct SourceTable {
     #[serde(default)]
     #[schemars(with = "Vec<String>", length(max = 64))]
     pub(crate) subjects: Vec<SubjectPattern>,
+    /// How many events lie in one message; without it, each message is one event.
+    pub(crate) format: Option<PackFormat>,
     /// Where in the source the pipeline starts when it is first applied.
     #[serde(default)]
     pub(crate) start: Start,
+}
+
+/// How events, or messages, lie behind each other in one payload.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PackFormat {
+    /// One a line; blank lines are none.
+    Ndjson,
+    /// One MessagePack value after the other.
+    Msgpack,
+}
+
+impl From<PackFormat> for Packing {
+    fn from(format: PackFormat) -> Self {
+        match format {
+            PackFormat::Ndjson => Self::Ndjson,
+            PackFormat::Msgpack => Self::Msgpack,
+        }
+    }
 }
 
 /// Where in the source a new pipeline starts. Later changes of the pipeline go on from where it is.
@@ -189,6 +212,14 @@ pub(crate) struct SinkTable {
     #[serde(default)]
     #[schemars(with = "Vec<String>", length(max = 64))]
     pub(crate) allow: Vec<SubjectPattern>,
+    /// Packs the messages that come of one message of the source into as few as 'pack_events' and
+    /// 'pack_bytes' allow; without it, each is a message of its own.
+    pub(crate) format: Option<PackFormat>,
+    /// With 'format': the most messages in one. Default 1,000, at most 65,536.
+    #[schemars(range(min = 1, max = 65536))]
+    pub(crate) pack_events: Option<u32>,
+    /// With 'format': the most bytes in one, but for a message that is larger alone. Default 256 KiB.
+    pub(crate) pack_bytes: Option<ByteCount>,
 }
 
 fn default_block() -> u32 {

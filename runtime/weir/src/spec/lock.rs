@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use model::{
-    Digest, Limits, OnGuestFault, PipelineName, Plan, SinkPlan, SourcePlan, StepPlan, StreamName,
+    Digest, Limits, OnGuestFault, Packing, PipelineName, Plan, SinkPlan, SourcePlan, StepPlan, StreamName,
     SubjectPattern, TagName,
 };
 use serde::{Deserialize, Serialize};
@@ -63,6 +63,7 @@ struct LockedSource {
     subject: Option<SubjectPattern>,
     max_age: Option<TimeSpan>,
     subjects: Vec<SubjectPattern>,
+    format: Option<Packing>,
     start: Start,
 }
 
@@ -111,7 +112,7 @@ impl Lock {
         });
         let steps: Vec<(StepPlan, (ModuleRef, u64))> = steps.collect::<Result<_, _>>()?;
         let (steps, modules) = steps.into_iter().unzip();
-        let LockedSource { stream, subject, max_age, subjects, start } = file.source;
+        let LockedSource { stream, subject, max_age, subjects, format, start } = file.source;
         let origin = match subject {
             Some(pattern) => Origin::Subject { pattern, max_age: max_age.map(|span| span.0) },
             None => Origin::Stream(stream.clone()),
@@ -119,7 +120,7 @@ impl Lock {
         let plan = Plan {
             version: model::plan::PLAN_VERSION,
             pipeline: file.pipeline,
-            source: SourcePlan { stream, subjects },
+            source: SourcePlan { stream, subjects, format },
             steps,
             sink: file.sink,
             block: file.block,
@@ -153,6 +154,7 @@ impl Lock {
                 subject,
                 max_age,
                 subjects: self.plan.source.subjects.clone(),
+                format: self.plan.source.format,
                 start: self.start,
             },
             steps: self.plan.steps.iter().zip(&self.modules).map(LockedStep::new).collect(),
@@ -200,14 +202,23 @@ impl Lock {
             }
         };
         source["start"] = json!(self.start);
+        source["format"] = json!(plan.source.format);
         let (stream, subject) = (&plan.sink.stream, &plan.sink.subject);
+        let pack = plan.sink.pack;
         let file = json!({
             "name": plan.pipeline,
             "block": plan.block,
             "on_guest_fault": plan.on_guest_fault,
             "source": source,
             "steps": plan.steps.iter().map(step).collect::<Vec<Value>>(),
-            "sink": { "stream": stream, "subject": subject, "allow": plan.sink.allow },
+            "sink": {
+                "stream": stream,
+                "subject": subject,
+                "allow": plan.sink.allow,
+                "format": pack.map(|pack| pack.format),
+                "pack_events": pack.map(|pack| pack.events),
+                "pack_bytes": pack.map(|pack| pack.bytes),
+            },
         });
         format!("{file:#}\n")
     }

@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use model::plan::PLAN_VERSION;
 use model::{
-    Digest, Limits, OnGuestFault, PipelineName, Plan, SinkPlan, SourcePlan, StepPlan, StreamName,
-    SubjectPattern, SubjectTemplate, TagName,
+    Digest, Limits, OnGuestFault, PackPlan, Packing, PipelineName, Plan, SinkPlan, SourcePlan, StepPlan,
+    StreamName, SubjectPattern, SubjectTemplate, TagName,
 };
 
 pub(crate) use attestation::{Attested, AttestedRevision, PublicKey, SigningKey};
@@ -56,6 +56,8 @@ pub(crate) struct SourceSpec {
     pub(crate) origin: Origin,
     /// Which subjects of the stream are read; none means all.
     pub(crate) subjects: Vec<SubjectPattern>,
+    /// How many events lie in one message; none where each message is one.
+    pub(crate) format: Option<Packing>,
     /// Where a new pipeline starts.
     pub(crate) start: Start,
 }
@@ -96,6 +98,8 @@ pub(crate) struct SinkSpec {
     pub(crate) subject: SubjectTemplate,
     /// The subjects that modules may set.
     pub(crate) allow: Vec<SubjectPattern>,
+    /// How messages are packed; none where each is a record.
+    pub(crate) pack: Option<PackPlan>,
 }
 
 /// Reads a table of TOML or JSON alone, such as the configuration of a module.
@@ -160,6 +164,7 @@ impl PipelineSpec {
             source: SourcePlan {
                 stream: resolution.source_stream.clone(),
                 subjects: self.source.subjects.clone(),
+                format: self.source.format,
             },
             steps: self.resolve_steps(&resolution.tags)?,
             sink: SinkPlan {
@@ -167,6 +172,7 @@ impl PipelineSpec {
                 subject: self.sink.subject.clone(),
                 allow: self.sink.allow.clone(),
                 record_bytes: resolution.record_bytes,
+                pack: self.sink.pack,
             },
             block: self.block,
             on_guest_fault: self.on_guest_fault,

@@ -119,13 +119,14 @@ mod tests {
         Plan {
             version: 1,
             pipeline: "p".parse().expect("a name"),
-            source: SourcePlan { stream: "IN".parse().expect("a name"), subjects: vec![] },
+            source: SourcePlan { stream: "IN".parse().expect("a name"), subjects: vec![], format: None },
             steps: steps.iter().map(step).collect(),
             sink: SinkPlan {
                 stream: "OUT".parse().expect("a name"),
                 subject: "out".parse().expect("a template"),
                 allow: vec![],
                 record_bytes: 1 << 20,
+                pack: None,
             },
             block: 256,
             on_guest_fault: OnGuestFault::DeadLetter,
