@@ -5,6 +5,7 @@
 //! tells how it goes, standard output what came of it. It ends with 0 only if every count is what the data
 //! says.
 
+mod again;
 mod client;
 mod data;
 mod node;

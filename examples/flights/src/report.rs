@@ -7,6 +7,7 @@ use indicatif::{HumanBytes, HumanCount};
 use model::Receipt;
 
 use crate::Arguments;
+use crate::again::Again;
 use crate::node::Place;
 use crate::story::{Names, Outcome};
 
@@ -14,7 +15,7 @@ use crate::story::{Names, Outcome};
 const NODE_DEFAULT: &str = "http://127.0.0.1:7676";
 
 /// Prints everything.
-pub(crate) fn print(arguments: &Arguments, place: &Place, names: &Names, outcome: &Outcome) {
+pub(crate) fn print(arguments: &Arguments, place: &Place, names: &Names, outcome: &Outcome, again: &Again) {
     println!();
     what_ran(place, names, outcome);
     counts(names, outcome);
@@ -27,6 +28,7 @@ pub(crate) fn print(arguments: &Arguments, place: &Place, names: &Names, outcome
     if let Some(stored) = &outcome.receipt {
         receipt(stored);
     }
+    executed_again(again);
     if !arguments.once {
         by_hand(arguments, place, outcome);
     }
@@ -54,6 +56,13 @@ fn counts(names: &Names, outcome: &Outcome) {
     let rate = (tally.events as f64 / seconds) as u64;
     count("speed", rate, format_args!("events/s, {seconds:.1} s from the first publish to the last record"));
     println!();
+}
+
+fn executed_again(Again { outputs, receipts, records }: &Again) {
+    println!("executed again, with the same outputs to the last bit:\n");
+    println!("  {outputs}");
+    println!("  weir verify: {receipts} receipts and {records} records of the stream, identical");
+    println!("  weir run: the same pipeline over the file, without NATS\n");
 }
 
 fn row(name: impl Display, value: impl Display, rest: impl Display) {

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::client::Client;
 use crate::data::{self, Tally};
 use crate::node::Place;
-use crate::{Arguments, report};
+use crate::{Arguments, again, report};
 
 /// The modules, by the names under which `flights.toml` has them, and their files.
 const MODULES: [(&str, &str); 2] = [("json-select", "json_select.wasm"), ("mask-pii", "mask_pii.wasm")];
@@ -79,7 +79,8 @@ pub(crate) async fn run(arguments: &Arguments, place: &Place) -> anyhow::Result<
     let elapsed = flow(&place.client, &broker, &arguments.data, expected.events).await?;
     let outcome = collect(&place.client, &broker, &names, modules, plan, elapsed).await?;
     broker.close().await;
-    report::print(arguments, place, &names, &outcome);
+    let again = again::run(arguments, place, &MODULES).await?;
+    report::print(arguments, place, &names, &outcome, &again);
     compare(&expected, &outcome.tally)
 }
 
