@@ -20,7 +20,7 @@ pub mod wire;
 pub use eventually::{eventually, within};
 pub use guests::guest;
 pub use http::{Api, Reply};
-pub use nats::{NatsServer, NatsVersion};
+pub use nats::{NatsServer, NatsVersion, SyncWrites};
 pub use node::Node;
 pub use pipeline::Pipeline;
 pub use wire::{Message, NatsClient};

@@ -44,11 +44,21 @@ impl NatsVersion {
     }
 }
 
+/// When a server syncs what it writes to its disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncWrites {
+    /// Every two minutes, as by default.
+    Lazily,
+    /// Each write, before it is acknowledged.
+    Always,
+}
+
 /// A running nats-server with JetStream.
 pub struct NatsServer {
     version: NatsVersion,
     port: u16,
     extra: String,
+    sync: SyncWrites,
     folder: TempDir,
     process: Option<Process>,
 }
@@ -77,7 +87,31 @@ impl NatsServer {
     pub fn stopped(version: NatsVersion, configuration: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("weir-nats-").tempdir().expect("a folder can be made");
         let extra = configuration.to_owned();
-        Self { version, port: free_port(), extra, folder, process: None }
+        Self { version, port: free_port(), extra, sync: SyncWrites::Lazily, folder, process: None }
+    }
+
+    /// Starts the newest server, syncing its writes so.
+    pub fn start_syncing(sync: SyncWrites) -> Self {
+        let mut server = Self { sync, ..Self::stopped(NatsVersion::Newest, "") };
+        server.restart();
+        server
+    }
+
+    /// Starts the newest servers as one cluster, and waits until it works.
+    pub fn cluster(size: u32, sync: SyncWrites) -> Vec<Self> {
+        let ports: Vec<u16> = (0..size).map(|_| free_port()).collect();
+        let routes: Vec<String> = ports.iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
+        let member = |(at, port): (usize, &u16)| {
+            let cluster = format!(
+                "server_name: n{at}\ncluster {{ name: c, listen: \"127.0.0.1:{port}\", routes: {routes:?} }}"
+            );
+            Self { sync, ..Self::stopped(NatsVersion::Newest, &cluster) }
+        };
+        let mut servers: Vec<Self> = ports.iter().enumerate().map(member).collect();
+        // None of them answers before most of them run.
+        servers.iter_mut().for_each(Self::launch);
+        servers.iter_mut().for_each(Self::wait);
+        servers
     }
 
     /// Starts it again, on the same port and with the same data, and waits until it answers.
@@ -85,24 +119,33 @@ impl NatsServer {
     /// # Panics
     /// When the program is missing, or does not come up.
     pub fn restart(&mut self) {
+        self.launch();
+        self.wait();
+    }
+
+    fn launch(&mut self) {
         let program = self.version.program();
         assert!(program.is_file(), "{} is missing: run 'make tools' first", program.display());
         let configuration = self.folder.path().join("nats.conf");
         let data = self.data();
+        let sync = if self.sync == SyncWrites::Always { "sync_interval: always" } else { "" };
         let text = format!(
-            "listen: \"127.0.0.1:{}\"\njetstream {{ store_dir: {data:?} }}\n{}\n",
+            "listen: \"127.0.0.1:{}\"\njetstream {{\n  store_dir: {data:?}\n  {sync}\n}}\n{}\n",
             self.port, self.extra
         );
         std::fs::write(&configuration, text).expect("the server's configuration can be written");
         let mut command = Command::new(program);
         command.arg("-c").arg(&configuration);
-        let mut process = Process::start("nats-server", command, &self.folder.path().join("nats.log"));
+        self.process = Some(Process::start("nats-server", command, &self.folder.path().join("nats.log")));
+    }
+
+    fn wait(&mut self) {
         let url = self.url();
+        let process = self.process.as_mut().expect("the server was launched");
         eventually("nats-server answers", || {
             assert!(process.exited().is_none(), "nats-server ended at once:\n{}", process.log());
             NatsClient::connect(&url).and_then(|mut client| client.api("INFO", "")).map(|_| ())
         });
-        self.process = Some(process);
     }
 
     /// `kill -9`.

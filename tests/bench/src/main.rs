@@ -62,6 +62,11 @@ enum Part {
     Relay(relay::Options),
     /// Runs one of the pure parts so many times, to be counted by callgrind.
     Count(count::Options),
+    /// Selects late flights from a file, natively.
+    LateFlights {
+        /// Flights, a JSON object a line.
+        input: PathBuf,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -69,6 +74,7 @@ fn main() -> anyhow::Result<()> {
     match arguments.part {
         Some(Part::Relay(options)) => relay::run(&options),
         Some(Part::Count(options)) => count::run(&options),
+        Some(Part::LateFlights { input }) => rows::batch::native(&input),
         None => rows::run(&arguments.suite),
     }
 }

@@ -25,6 +25,9 @@ pub(crate) struct Row {
     pub(crate) met: Option<bool>,
     /// The figures behind it, and what limits it.
     pub(crate) note: String,
+    /// Of rows about growth: the setting, and what was measured there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) points: Vec<(f64, f64)>,
 }
 
 /// What a value has to be.
@@ -73,6 +76,7 @@ impl Row {
             unit: unit.to_owned(),
             met: goal.met(value),
             note: String::new(),
+            points: Vec::new(),
         }
     }
 
@@ -91,6 +95,25 @@ impl Row {
     /// The same with the spread of its single measurements.
     pub(crate) fn spread(self, spread: f64) -> Self {
         Self { spread: Some(spread), ..self }
+    }
+
+    /// A row that only informs.
+    pub(crate) fn told(id: &str, name: &str, value: f64, unit: &str) -> Self {
+        let goal = String::new();
+        Self { goal, met: None, ..Self::new(id, name, value, Goal::AtLeast(0.0), unit) }
+    }
+
+    /// The same with something to reach.
+    pub(crate) fn goal(self, goal: Goal) -> Self {
+        let met = self.value.and_then(|value| goal.met(value));
+        Self { goal: goal.text(), met, ..self }
+    }
+
+    /// The same with the curve that it was taken from.
+    pub(crate) fn with_points(self, points: Vec<(f64, f64)>) -> Self {
+        let shown = |(at, value): &(f64, f64)| format!("{at}: {}", round(*value));
+        let curve: Vec<String> = points.iter().map(shown).collect();
+        Self { points, ..self }.noted(&curve.join(", "))
     }
 
     /// The same with more to say.

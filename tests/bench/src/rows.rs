@@ -1,13 +1,15 @@
 //! The rows of the suite, one file for each kind.
 
 mod append;
-mod batch;
+pub(crate) mod batch;
+mod cluster;
+mod growth;
 mod latency;
 pub(crate) mod sandbox;
 mod start;
 
 use crate::Suite;
-use crate::report::{Goal, Report, Row};
+use crate::report::{Report, Row};
 
 /// What a row needs to know.
 pub(crate) struct Bench {
@@ -38,24 +40,10 @@ const ROWS: &[(&[u32], &str, Measure)] = &[
     (&[10], "the chain verified", batch::verify),
     (&[11], "starts, swaps and failures", start::start),
     (&[12], "memory", start::memory),
-    (&[8, 13, 14], "what is not measured yet", not_yet),
+    (&[8], "packed messages", append::packed),
+    (&[13], "a cluster of three", cluster::measure),
+    (&[14], "growth", growth::measure),
 ];
-
-/// Rows that are named, and have no value yet.
-fn not_yet(bench: &Bench) -> anyhow::Result<Vec<Row>> {
-    let rows = [
-        (8, "packed messages: many events in one NATS message", Goal::AtLeast(1e6), "events/s"),
-        (13, "row 1 on a cluster of three, against the bare append there", Goal::AtLeast(0.95), "times"),
-        (14, "growth with pipelines, steps, payload and workers", Goal::AtLeast(0.9), "of linear"),
-    ];
-    let wanted = |number: &u32| bench.suite.rows.is_empty() || bench.suite.rows.contains(number);
-    let rows = rows.into_iter().filter(|(number, ..)| wanted(number));
-    Ok(rows
-        .map(|(number, name, goal, unit)| {
-            Row::missing(&number.to_string(), name, goal, unit).noted("not yet")
-        })
-        .collect())
-}
 
 /// What is measured against another revision of Weir, by the program as it is run.
 const AGAINST_BASE: &[(&[u32], &str, Measure)] = &[
@@ -77,7 +65,8 @@ pub(crate) fn run(suite: &Suite) -> anyhow::Result<()> {
     }
     report.print();
     report.write(&suite.out)?;
-    crate::plot::write(&report, &suite.out)
+    crate::plot::write(&report, &suite.out)?;
+    crate::plot::write_growth(&report, &suite.out)
 }
 
 fn method(suite: &Suite) -> Vec<String> {

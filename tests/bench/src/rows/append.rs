@@ -35,6 +35,36 @@ pub(crate) fn identity(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
+/// Row 8.
+pub(crate) fn packed(bench: &Bench) -> anyhow::Result<Vec<Row>> {
+    const EVENTS: u64 = 1_000;
+    let line = [vec![b'x'; PAYLOAD_BYTES - 1], b"\n".to_vec()].concat();
+    let messages = bench.size(3_000, 1_000);
+    let (nats, node) = world_with(&[line.repeat(EVENTS as usize)], messages);
+    let mut rows = Vec::new();
+    for (id, what, guest) in [("8a", "core module", "upper-c"), ("8b", "component", "upper")] {
+        let pipeline = Pipeline::new("packed")
+            .source("stream = \"IN\"\nstart = \"beginning\"\nformat = \"ndjson\"")
+            .sink_lines("format = \"ndjson\"")
+            .step(world::push(&node, guest));
+        let (mut rates, mut own) = (Vec::new(), Vec::new());
+        for _ in 0..bench.size(5, 2) {
+            let run = world::run_pipeline(&nats, &node, &pipeline, messages);
+            rates.push(run.events_per_second * EVENTS as f64);
+            own.push((run.own_cpu + run.server_cpu) / EVENTS as f64);
+        }
+        let name = format!("NATS, {what} on lines of {EVENTS} to a message, NATS");
+        let spread = pairs::spread(&mut rates);
+        let note =
+            format!("processor seconds for a million events, own + server: {:.2}", pairs::median(&mut own));
+        let goal = Goal::AtLeast(1e6);
+        rows.push(
+            Row::new(id, &name, pairs::median(&mut rates), goal, "events/s").spread(spread).noted(&note),
+        );
+    }
+    Ok(rows)
+}
+
 /// Row 3.
 pub(crate) fn mask(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let events = bench.size(200_000, 40_000);
@@ -88,7 +118,7 @@ fn against_base(
 }
 
 /// The pipeline that masks.
-fn masking(node: &Node) -> Pipeline {
+pub(crate) fn masking(node: &Node) -> Pipeline {
     let module = world::push(node, "mask_pii");
     let config = mask_settings();
     let rules = "rules = [{ field = \"$.tailnum\", action = \"tokenise\" }, { field = \"$.flight\", action = \"hash\" }]";

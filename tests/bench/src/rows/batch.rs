@@ -1,6 +1,6 @@
 //! Rows 9 and 10: the past executed again, from a file and from the chain.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -21,38 +21,96 @@ const FILTER: &str = "select(.dep_delay != null and .dep_delay > 15) | {carrier,
 
 /// Row 9.
 pub(crate) fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
-    let name = "weir run on flights with json-select, against jq -c on one core";
-    if Command::new("jq").arg("--version").stdout(Stdio::null()).status().is_err() {
-        let row = Row::missing("9", name, Goal::AtLeast(3.0), "times");
-        return Ok(vec![row.noted("no jq on PATH: install the package jq")]);
-    }
     let folder = tempfile::tempdir()?;
     let (input, lines) = input(bench, folder.path())?;
-    let file = folder.path().join("select.toml");
-    let filter = serde_json::to_string(FILTER)?;
-    std::fs::write(
-        &file,
-        format!(
-            "name = \"select\"\n[source]\nstream = \"IN\"\n[[steps]]\nmodule = \"json-select\"\n[steps.config]\n\
-             filter = {filter}\n[sink]\nstream = \"OUT\"\nsubject = \"out.{{subject}}\"\n"
-        ),
-    )?;
-    let compared = pairs::compare(
-        bench.pairs(3),
-        || {
-            let mut command = command_of(&world::weir());
-            command.env("HOME", folder.path()).arg("run").arg(&file).arg("--module");
-            command.arg(format!("json-select={}", guest_path("json_select").display()));
-            command.arg("--input").arg(&input).args(["--output", "-"]);
-            rate(command, lines)
+    let config = format!("[steps.config]\nfilter = {}\n", serde_json::to_string(FILTER)?);
+    let select = Batch::new(folder.path(), &input, lines, "json-select", "json_select", &config)?;
+    let typed = Batch::new(folder.path(), &input, lines, "late-flights", "late_flights", "")?;
+    let native = || {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("late-flights").arg(&input);
+        rate(command, lines)
+    };
+    let jq = || {
+        let mut command = Command::new("jq");
+        command.args(["-c", FILTER]).arg(&input);
+        rate(command, lines)
+    };
+    let has_jq = Command::new("jq").arg("--version").stdout(Stdio::null()).status().is_ok();
+    let against_jq = |id: &str, batch: &Batch, goal: Goal| -> anyhow::Result<Row> {
+        let name = format!("weir run on flights with {}, against jq -c on one core", batch.name);
+        if !has_jq {
+            let row = Row::missing(id, &name, goal, "times");
+            return Ok(row.noted("no jq on PATH: install the package jq"));
+        }
+        let compared = pairs::compare(bench.pairs(3), || batch.rate(), jq)?;
+        Ok(Row::compared(id, &name, &compared, goal, "events/s"))
+    };
+    let rows = vec![
+        against_jq("9a", &select, Goal::AtLeast(3.0))?,
+        against_jq("9b", &typed, Goal::AtLeast(8.0))?,
+        {
+            let name = "weir run with a typed Rust module, against the same code native on one core";
+            let compared = pairs::compare(bench.pairs(3), || typed.rate(), native)?;
+            Row::compared("9c", name, &compared, Goal::AtLeast(0.6), "events/s")
         },
-        || {
-            let mut command = Command::new("jq");
-            command.args(["-c", FILTER]).arg(&input);
-            rate(command, lines)
-        },
-    )?;
-    Ok(vec![Row::compared("9", name, &compared, Goal::AtLeast(3.0), "events/s")])
+    ];
+    Ok(rows)
+}
+
+/// A pipeline over the file of flights.
+struct Batch {
+    name: &'static str,
+    folder: PathBuf,
+    file: PathBuf,
+    module: PathBuf,
+    input: PathBuf,
+    lines: u64,
+}
+
+impl Batch {
+    fn new(
+        folder: &Path,
+        input: &Path,
+        lines: u64,
+        name: &'static str,
+        module: &str,
+        config: &str,
+    ) -> anyhow::Result<Self> {
+        let file = folder.join(format!("{name}.toml"));
+        std::fs::write(
+            &file,
+            format!(
+                "name = \"{name}\"\n[source]\nstream = \"IN\"\n[[steps]]\nmodule = \"{name}\"\n{config}\
+                 [sink]\nstream = \"OUT\"\nsubject = \"out.{{subject}}\"\n"
+            ),
+        )?;
+        let (folder, input, module) = (folder.to_owned(), input.to_owned(), guest_path(module));
+        Ok(Self { name, folder, file, module, input, lines })
+    }
+
+    fn rate(&self) -> anyhow::Result<f64> {
+        let mut command = command_of(&world::weir());
+        command.env("HOME", &self.folder).arg("run").arg(&self.file).arg("--module");
+        command.arg(format!("{}={}", self.name, self.module.display()));
+        command.arg("--input").arg(&self.input).args(["--output", "-"]);
+        rate(command, self.lines)
+    }
+}
+
+/// The native side of row 9: the same selection as the typed module's, as one would write it.
+pub(crate) fn native(input: &Path) -> anyhow::Result<()> {
+    let mut input = std::io::BufReader::new(std::fs::File::open(input)?);
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut line = Vec::new();
+    while input.read_until(b'\n', &mut line)? > 0 {
+        if let Some(selected) = late_flights::select(&line)? {
+            out.write_all(&selected)?;
+            out.write_all(b"\n")?;
+        }
+        line.clear();
+    }
+    Ok(out.flush()?)
 }
 
 /// Row 10.

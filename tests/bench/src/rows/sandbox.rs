@@ -114,7 +114,7 @@ pub(crate) struct Ours {
 impl Ours {
     /// Compiles both.
     pub(crate) fn new() -> anyhow::Result<Self> {
-        let engine = Engine::new(EngineOptions { instances_max: 8, ..EngineOptions::DEFAULT })?;
+        let engine = Engine::new(EngineOptions { instances_max: 2, ..EngineOptions::DEFAULT })?;
         let component = engine.compile_and_load(&guest("upper"))?;
         Ok(Self { component, core: engine.compile_and_load(&guest("upper-c"))? })
     }
