@@ -17,6 +17,7 @@ guests=$root/target/guests
 # What is not on PATH is in .tools; all caches of compilers lie in the target directory.
 export PATH=$PATH:$root/.tools/bin:$root/.tools/npm/node_modules/.bin
 export ZIG_GLOBAL_CACHE_DIR=$guests/zig ZIG_LOCAL_CACHE_DIR=$guests/zig
+export GOCACHE=$guests/go GOENV=off GOFLAGS='' GOTOOLCHAIN=local
 
 # components MANIFEST [WHAT…]: builds components with cargo.
 components() {
@@ -60,10 +61,11 @@ project() {
     find "$folder" -type f -exec sed -i 's/{{name_\{0,1\}}}/hello/g' {} +
 }
 
-zig_c=(zig cc -target wasm32-freestanding -std=c11 -O2 -g0 -Wall -Wextra -Werror -nostdlib -Wl,--no-entry
-    -Wl,-z,stack-size=65536 -Isdk/c -o NEW)
-zig_exe=(zig build-exe -target wasm32-freestanding -O ReleaseSafe -fno-entry -rdynamic --stack 131072
-    -femit-bin=NEW --dep weir)
+zig_c=(zig cc -target wasm32-freestanding -std=c11 -O2 -g0 -msimd128 -Wall -Wextra -Werror -nostdlib
+    -Wl,--no-entry -Wl,-z,stack-size=65536 -Isdk/c -o NEW)
+zig_exe=(zig build-exe -target wasm32-freestanding -mcpu=generic+simd128 -O ReleaseSafe -fstrip -fno-entry -rdynamic
+    --stack 131072 -femit-bin=NEW --dep weir)
+go_build=(env GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -trimpath -buildvcs=false -ldflags=-w -o NEW)
 
 # The tests' own modules in C and Zig.
 c_module() {
@@ -86,12 +88,24 @@ hello_zig() {
     "${zig_exe[@]//NEW/$1}" "-Mroot=$guests/hello/zig/transform.zig" -Mweir=sdk/zig/weir.zig
 }
 
+reference_go() {
+    (cd sdk/go && "${go_build[@]//NEW/$1}" ./reference)
+}
+
+hello_go() {
+    project go sdk/go/weir
+    (cd "$guests/hello/go" && "${go_build[@]//NEW/$1}" .)
+}
+
 sdk_modules() {
+    need zig go
     build sdk/c.wasm sdk/c -- "${zig_c[@]}" sdk/c/reference/reference.c
     build sdk/c-hello.wasm sdk/c -- hello_c NEW
     build sdk/zig.wasm sdk/zig -- \
         "${zig_exe[@]}" -Mroot=sdk/zig/reference/reference.zig -Mweir=sdk/zig/weir.zig
     build sdk/zig-hello.wasm sdk/zig -- hello_zig NEW
+    build sdk/go.wasm sdk/go -- reference_go NEW
+    build sdk/go-hello.wasm sdk/go -- hello_go NEW
 }
 
 case ${1-} in

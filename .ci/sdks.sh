@@ -13,6 +13,7 @@ built=$root/target/guests/tests
 # What is not on PATH is in .tools; all caches of compilers lie in the target directory.
 export PATH=$PATH:$root/.tools/bin:$root/.tools/npm/node_modules/.bin
 export ZIG_GLOBAL_CACHE_DIR=$root/target/guests/zig ZIG_LOCAL_CACHE_DIR=$root/target/guests/zig
+export GOCACHE=$root/target/guests/go GOENV=off GOFLAGS='' GOTOOLCHAIN=local
 
 # quietly WHAT COMMAND…: shows what a command says only when it fails.
 quietly() {
@@ -39,6 +40,13 @@ test_zig() {
         zig test --dep weir -Mroot=sdk/zig/tests/golden.zig -Mweir=sdk/zig/weir.zig
 }
 
+test_go() {
+    local unformatted
+    unformatted=$("$(go env GOROOT)/bin/gofmt" -l sdk/go) && test -z "$unformatted" &&
+        (cd sdk/go && go test ./...)
+}
+
 mkdir -p "$built"
 quietly C test_c
 quietly Zig test_zig
+quietly Go test_go
