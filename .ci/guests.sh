@@ -88,6 +88,18 @@ hello_zig() {
     "${zig_exe[@]//NEW/$1}" "-Mroot=$guests/hello/zig/transform.zig" -Mweir=sdk/zig/weir.zig
 }
 
+reference_assemblyscript() {
+    (cd sdk/assemblyscript && asc reference/reference.ts -O3 --runtime minimal --exportStart _initialize \
+        --use abort=weir/abort --use seed=weir/seed --use trace=weir/trace --outFile "$1")
+}
+
+# By the options of the template's own asconfig.json.
+hello_assemblyscript() {
+    project assemblyscript
+    cp sdk/assemblyscript/weir.ts "$guests/hello/assemblyscript/assembly"
+    (cd "$guests/hello/assemblyscript" && asc assembly/index.ts --outFile "$1")
+}
+
 reference_go() {
     (cd sdk/go && "${go_build[@]//NEW/$1}" ./reference)
 }
@@ -98,7 +110,7 @@ hello_go() {
 }
 
 sdk_modules() {
-    need zig go
+    need zig go asc
     build sdk/c.wasm sdk/c -- "${zig_c[@]}" sdk/c/reference/reference.c
     build sdk/c-hello.wasm sdk/c -- hello_c NEW
     build sdk/zig.wasm sdk/zig -- \
@@ -106,6 +118,8 @@ sdk_modules() {
     build sdk/zig-hello.wasm sdk/zig -- hello_zig NEW
     build sdk/go.wasm sdk/go -- reference_go NEW
     build sdk/go-hello.wasm sdk/go -- hello_go NEW
+    build sdk/assemblyscript.wasm sdk/assemblyscript -- reference_assemblyscript NEW
+    build sdk/assemblyscript-hello.wasm sdk/assemblyscript -- hello_assemblyscript NEW
 }
 
 case ${1-} in

@@ -46,7 +46,14 @@ test_go() {
         (cd sdk/go && go test ./...)
 }
 
+test_assemblyscript() {
+    (cd sdk/assemblyscript && asc tests/golden.ts --optimizeLevel 0 --runtime minimal --exportStart _initialize \
+        --use abort=weir/abort --use seed=weir/seed --use trace=weir/trace --outFile "$built/golden.wasm") &&
+        GOLDEN_WASM=$built/golden.wasm node --test sdk/assemblyscript/tests/golden.mjs
+}
+
 mkdir -p "$built"
 quietly C test_c
 quietly Zig test_zig
 quietly Go test_go
+quietly AssemblyScript test_assemblyscript
