@@ -14,8 +14,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
 guests=$root/target/guests
 
-# What is not on PATH is in .tools; all caches of compilers lie in the target directory.
-export PATH=$PATH:$root/.tools/bin:$root/.tools/npm/node_modules/.bin
+# What .ci/tools.sh fetched comes first; all caches of compilers lie in the target directory.
+export PATH=$root/.tools/bin:$root/.tools/npm/node_modules/.bin:$PATH
 export ZIG_GLOBAL_CACHE_DIR=$guests/zig ZIG_LOCAL_CACHE_DIR=$guests/zig
 export GOCACHE=$guests/go GOENV=off GOFLAGS='' GOTOOLCHAIN=local
 
