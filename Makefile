@@ -56,7 +56,7 @@ demo: ## Run the whole story on real flight records (ARGS=--once, FULL=1)
 	$(call say,setting up)
 	@.ci/tools.sh demo
 	$(call say,building the modules and weir (some minutes the first time))
-	@.ci/guests.sh plugins & modules=$$!; \
+	@.ci/guests.sh demo & modules=$$!; \
 	    cargo build --locked --release -p weir -p flights-demo; wait $$modules
 	@$(if $(filter 1,$(FULL)),$(MAKE) $(FLIGHTS_FULL))
 	$(call say,the demo)
@@ -91,12 +91,13 @@ test: tools ## All checks and all tests
 	@cargo fmt --all --check
 	@for guests in $(GUEST_WORKSPACES); do cargo fmt --all --check --manifest-path $$guests; done
 	$(call say,guests)
+	@.ci/guests.sh plugins
 	@.ci/guests.sh tests
 	$(call say,lints)
 	@cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
 	@for guests in $(GUEST_WORKSPACES); do \
-	    cargo clippy --quiet --locked --all-targets --target-dir target/guests --manifest-path $$guests \
-	        -- -D warnings; done
+	    cargo clippy --quiet --locked --workspace --all-targets --target-dir target/guests \
+	        --manifest-path $$guests -- -D warnings; done
 	$(call say,documentation)
 	@RUSTDOCFLAGS='-D warnings' cargo doc --quiet --locked --no-deps --workspace
 	$(call say,tests of the SDKs and the modules)
@@ -106,6 +107,9 @@ test: tools ## All checks and all tests
 	@.ci/sdks.sh
 	$(call say,tests)
 	@cargo build --quiet --locked --workspace --bins
+	@for project in plugins/*/weir.toml; do \
+	    folder=$${project%/weir.toml}; name=$${folder#plugins/}; \
+	    target/debug/weir test $$folder --module $(GUESTS)/$${name//-/_}.wasm; done
 	@cargo test --locked --workspace --no-fail-fast 2>&1 | tee -a $(TEST_LOG)
 	@awk '/^test result:/ { passed += $$4; failed += $$6 } \
 	    END { printf "%d passed, %d failed\n", passed, failed }' $(TEST_LOG)

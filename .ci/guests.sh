@@ -2,8 +2,9 @@
 # Builds WebAssembly modules from source, all into one target directory of their own (target/guests), so that
 # they neither wait for the host's builds nor meet its features.
 #
-#   guests.sh plugins   the ready-made modules:  target/guests/wasm32-wasip2/release/*.wasm
-#   guests.sh tests     the tests' own as well:  in …/release/examples/, and target/guests/core/*.wasm;
+#   guests.sh demo      the two modules of `make demo`:  target/guests/wasm32-wasip2/release/*.wasm
+#   guests.sh plugins   all ready-made modules, in the same place
+#   guests.sh tests     those two and the tests' own:  in …/release/examples/, and target/guests/core/*.wasm;
 #                       and of each SDK its reference module, target/guests/sdk/<language>.wasm, and what its
 #                       template makes, <language>-hello.wasm
 #
@@ -23,6 +24,13 @@ export GOCACHE=$guests/go GOENV=off GOFLAGS='' GOTOOLCHAIN=local
 components() {
     cargo build --quiet --locked --release --target wasm32-wasip2 --target-dir target/guests \
         --manifest-path "$@"
+}
+
+# modules NAME…: builds ready-made modules, one after the other. Built together they would share the features of
+# their dependencies, and a module's bytes, and so its digest, would depend on its neighbours.
+modules() {
+    local name
+    for name; do components plugins/Cargo.toml --package "$name"; done
 }
 
 # build WASM SOURCE… -- COMMAND…: runs a command that writes to NEW, when one of the sources (files, or all that
@@ -177,15 +185,14 @@ sdk_modules() {
 }
 
 case ${1-} in
-plugins | tests) ;;
-*)
-    echo "usage: guests.sh plugins|tests" >&2
-    exit 2
+demo)
+    modules json-select mask-pii
     ;;
-esac
-
-components plugins/Cargo.toml
-if [ "$1" = tests ]; then
+plugins)
+    modules cloudevents csv-to-json enrich json-select mask-pii route sample split validate
+    ;;
+tests)
+    modules json-select mask-pii
     components tests/guests/Cargo.toml --examples
     need zig
     c_module upper
@@ -193,4 +200,9 @@ if [ "$1" = tests ]; then
     c_module hostile
     zig_module multi
     sdk_modules
-fi
+    ;;
+*)
+    echo "usage: guests.sh demo|plugins|tests" >&2
+    exit 2
+    ;;
+esac

@@ -16,13 +16,16 @@ use program::Program;
 
 transform!(select, Settings);
 
-/// The step's configuration.
+/// What becomes of events: programs of jq.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The program whose outputs become the messages.
+    #[cfg_attr(test, schemars(with = "String"))]
     filter: Program,
     /// The program that gives the subject of an output: one string, or null to leave it to the pipeline.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     subject: Option<Program>,
 }
 
@@ -210,6 +213,12 @@ mod tests {
             r#""departure_delay":148,"arrival_delay":137,"caught_up":11,"tailnum":"N16961"}"#
         );
         assert_eq!(String::from_utf8_lossy(&first[0].payload), expected);
+    }
+
+    #[test]
+    fn the_readme_and_the_schema_tell_the_truth() {
+        checks::readme(env!("CARGO_MANIFEST_DIR"));
+        checks::schema::<Settings>(env!("CARGO_MANIFEST_DIR"), std::env::var_os("UPDATE_GOLDEN"));
     }
 
     #[test]

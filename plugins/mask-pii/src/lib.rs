@@ -119,16 +119,10 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_tells_the_truth() {
-        let readme = include_str!("../README.md");
-        let mut json = readme.split("```json\n").skip(1).filter_map(|rest| rest.split("\n```").next());
-        let config = r#"{"key":"a long random secret of your own","rules":[
-            {"field":"$.patient.name","action":"redact","text":"***"},
-            {"field":"$.patient.contacts[*].phone","action":"drop"},
-            {"field":"$..email","action":"tokenise"},
-            {"field":"$.ward","action":"hash","salt":"north","missing":"reject"}]}"#;
-        let (before, after) = (json.next().expect("an event"), json.next().expect("what becomes of it"));
-        assert_eq!(masked(config, before), Ok(after.to_owned()));
+    fn the_readme_and_the_schema_tell_the_truth() {
+        checks::readme(env!("CARGO_MANIFEST_DIR"));
+        let update = std::env::var_os("UPDATE_GOLDEN");
+        checks::schema::<settings::File>(env!("CARGO_MANIFEST_DIR"), update);
     }
 
     #[test]

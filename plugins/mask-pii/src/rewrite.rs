@@ -1,11 +1,8 @@
 //! Replaces selected values in the text of a JSON document. Only objects and arrays on the way to something
 //! that a rule may select are taken apart (and written compactly); everything else is copied as it stands.
 
-use std::borrow::Cow;
-use std::fmt;
-
+use event_parts::{Members, name};
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::selector::Step;
@@ -19,8 +16,7 @@ const DEPTH_MAX: usize = 128;
 /// # Errors
 /// The reason why the event has to be refused.
 pub(crate) fn rewrite(document: &str, rules: &[Rule]) -> Result<String, String> {
-    let whole: &RawValue =
-        serde_json::from_str(document).map_err(|error| format!("the payload is not JSON: {error}"))?;
+    let whole: &RawValue = parse(document)?;
     if !whole.get().starts_with(['{', '[']) {
         return Err("the payload is neither a JSON object nor an array".to_owned());
     }
@@ -92,7 +88,7 @@ impl Writer<'_> {
         self.out.push(open);
         let empty = self.out.len();
         for (place, raw) in children {
-            let name = place.map(|name| characters(name.get())).transpose()?;
+            let name = place.map(name).transpose().map_err(not_json)?;
             match descend(pending, name.as_deref()) {
                 Child::Inside(inside) => {
                     self.begin_child(empty, place);
@@ -152,40 +148,9 @@ fn descend<'a>(pending: &[Pending<'a>], name: Option<&str>) -> Child<'a> {
 }
 
 fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String> {
-    serde_json::from_str(text).map_err(|error| format!("the payload is not JSON: {error}"))
+    serde_json::from_str(text).map_err(not_json)
 }
 
-/// The members of an object in their order, repeated names and all; the names as they are written.
-struct Members<'a>(Vec<(&'a RawValue, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct List;
-
-        impl<'de> Visitor<'de> for List {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-
-        deserializer.deserialize_map(List)
-    }
-}
-
-/// The characters of a name.
-fn characters(written: &str) -> Result<Cow<'_, str>, String> {
-    match written.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
-        Some(plain) if !plain.contains('\\') => Ok(Cow::Borrowed(plain)),
-        _ => parse(written).map(Cow::Owned),
-    }
+fn not_json(error: serde_json::Error) -> String {
+    format!("the payload is not JSON: {error}")
 }

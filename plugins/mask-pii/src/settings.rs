@@ -25,6 +25,7 @@ pub(crate) struct Rule {
 
 /// What it means that a selector finds nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Missing {
     /// Nothing to mask.
@@ -41,38 +42,57 @@ impl Settings {
     }
 }
 
-/// The configuration as it is written.
+/// What to mask, as it is written.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct File {
+pub(crate) struct File {
+    /// The secret for 'tokenise', at least 16 bytes.
     key: Option<String>,
+    /// The rules. Where several select a value, the first one counts.
     rules: Vec<FileRule>,
 }
 
+/// Which values, and what becomes of them.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
 enum FileRule {
+    /// The SHA-256 of salt and value.
     Hash {
+        /// Which values, as in $.name, $.list[*].name or $..name.
         field: String,
+        /// What it means that there is no such field.
         #[serde(default)]
         missing: Missing,
+        /// Text that is put before the value.
         #[serde(default)]
         salt: String,
     },
+    /// 128 bits of the HMAC-SHA-256 of the value under 'key'.
     Tokenise {
+        /// Which values, as in $.name, $.list[*].name or $..name.
         field: String,
+        /// What it means that there is no such field.
         #[serde(default)]
         missing: Missing,
     },
+    /// A fixed text.
     Redact {
+        /// Which values, as in $.name, $.list[*].name or $..name.
         field: String,
+        /// What it means that there is no such field.
         #[serde(default)]
         missing: Missing,
+        /// What stands in place of the value.
         #[serde(default = "redacted")]
         text: String,
     },
+    /// Nothing: the member or element goes.
     Drop {
+        /// Which values, as in $.name, $.list[*].name or $..name.
         field: String,
+        /// What it means that there is no such field.
         #[serde(default)]
         missing: Missing,
     },
