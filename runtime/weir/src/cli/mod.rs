@@ -24,6 +24,7 @@ mod run;
 mod shadow;
 mod swap;
 mod tags;
+mod test;
 mod trace;
 mod trial;
 mod verify;
@@ -98,6 +99,8 @@ pub(crate) enum Verb {
     Inspect(inspect::InspectArgs),
     /// Run one event through a module, in the real sandbox
     Try(trial::TryArgs),
+    /// Run a project's cases through its module, in the real sandbox
+    Test(Box<test::TestArgs>),
     /// Put a pipeline in force, as its file or a lock says
     Apply(apply::ApplyArgs),
     /// Show what an apply would change against what is in force
@@ -189,6 +192,10 @@ pub(crate) fn run(verb: Verb, before: &Remote, environment: &dyn Environment) ->
             inspect::inspect(&args, remote.output(), || remote.connect(environment))
         }
         Verb::Try(args) => trial::run(&connect(args.remote.clone())?, &args),
+        Verb::Test(args) => {
+            before.refuse_for("test")?;
+            test::run(&args, &LocalConfig::new(&args.local, environment)?)
+        }
         Verb::Apply(args) => apply::run(&connect(args.remote.clone())?, &args),
         Verb::Plan(args) => lock::plan(&connect(args.remote.clone())?, &args),
         Verb::Lock(args) => lock::lock(&args, || connect(args.remote.clone())),
