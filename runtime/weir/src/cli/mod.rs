@@ -14,6 +14,7 @@ mod inspect;
 mod lock;
 mod module_arg;
 mod modules;
+mod new;
 mod output;
 mod pipelines;
 mod push;
@@ -39,6 +40,7 @@ use output::Output;
 
 const EXAMPLES: &str = "\
 Examples:
+  weir new mask --lang rust                   begin a module of your own; then: weir build, weir test
   weir up                                     start a node with its own NATS server
   weir push mask.wasm --tag mask-pii:1.2      upload a module and name it
   weir apply flights.toml                     put a pipeline in force
@@ -89,6 +91,10 @@ pub(crate) enum Verb {
     /// Run a node
     #[command(after_help = UP_HELP)]
     Up(Box<NodeFlags>),
+    /// Begin a project of a module, in one of several languages
+    New(new::NewArgs),
+    /// Build a project's module
+    Build(new::BuildArgs),
     /// Upload modules; prints the digest of each
     Push(push::PushArgs),
     /// List the modules
@@ -192,6 +198,14 @@ pub(crate) fn run(verb: Verb, before: &Remote, environment: &dyn Environment) ->
             inspect::inspect(&args, remote.output(), || remote.connect(environment))
         }
         Verb::Try(args) => trial::run(&connect(args.remote.clone())?, &args),
+        Verb::New(args) => {
+            before.refuse_for("new")?;
+            new::new(&args)
+        }
+        Verb::Build(args) => {
+            before.refuse_for("build")?;
+            new::build(&args)
+        }
         Verb::Test(args) => {
             before.refuse_for("test")?;
             test::run(&args, &LocalConfig::new(&args.local, environment)?)

@@ -1,7 +1,7 @@
 //! The project file, `weir.toml`: from its text to a project that is known to make sense.
 
 use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -110,12 +110,11 @@ impl Project {
         let table: ProjectTable = document.read()?;
         let at = |key: &str| KeyPath::root().name(key);
         let name = table.name.parse().map_err(|why: String| document.error(&at("name"), &why))?;
-        let inside = |key: &str, path: &Path| {
-            let normal = path.components().all(|part| matches!(part, Component::Normal(_)));
-            if normal && !path.as_os_str().is_empty() {
-                return Ok(folder.join(path));
+        let given = |key: &str, path: &Path| {
+            if path.as_os_str().is_empty() {
+                return Err(document.error(&at(key), "this has to be a path below the project's folder"));
             }
-            Err(document.error(&at(key), "this has to be a path inside the project's folder"))
+            Ok(folder.join(path))
         };
         for (index, step) in table.build.iter().enumerate() {
             if step.run.first().is_none_or(String::is_empty) {
@@ -124,11 +123,12 @@ impl Project {
             }
         }
         Ok(Self {
-            root: folder.to_owned(),
+            // The current folder as it is named to programs that are started in it.
+            root: if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.to_owned() },
             name,
             language: table.language,
-            module: inside("module", &table.module)?,
-            tests: inside("tests", &table.tests)?,
+            module: given("module", &table.module)?,
+            tests: given("tests", &table.tests)?,
             build: table.build,
         })
     }
@@ -164,8 +164,7 @@ mod tests {
         assert_eq!(project.tests, Path::new("p/tests"));
         for (from, to, says) in [
             ("mask\"\nm", "Mask\"\nm", "p/weir.toml:1:8: name: 'Mask' is not the name"),
-            ("out/", "../out/", "module: this has to be a path inside"),
-            ("out/mask.wasm", "/mask.wasm", "module: this has to be a path inside"),
+            ("out/mask.wasm", "", "module: this has to be a path below"),
             ("[\"make\"]", "[]", "4:7: build[0].run: a step of the build needs a program"),
             ("module", "modul", "unknown key 'modul'; did you mean 'module'?"),
         ] {

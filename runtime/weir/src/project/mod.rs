@@ -3,16 +3,19 @@
 //! Nothing here knows a language. What makes them differ, the commands of a build and the files that a project
 //! begins with, stands in the project's own file and in the templates under `sdk/`.
 
+pub(crate) mod build;
 pub(crate) mod cases;
 mod file;
 pub(crate) mod junit;
 pub(crate) mod report;
+pub(crate) mod scaffold;
+pub(crate) mod templates;
 
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-pub(crate) use file::{PROJECT_FILE, Project, ProjectError};
+pub(crate) use file::{PROJECT_FILE, Project, ProjectError, ProjectName, Step};
 
 use crate::spec::TEXT_BYTES_MAX;
 
