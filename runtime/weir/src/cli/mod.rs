@@ -8,6 +8,8 @@ mod attest;
 mod completions;
 mod conformance;
 mod dead;
+mod dev;
+mod dev_pipeline;
 mod diff;
 pub(crate) mod exit;
 mod inspect;
@@ -95,8 +97,8 @@ pub(crate) enum Verb {
     New(new::NewArgs),
     /// Build a project's module
     Build(new::BuildArgs),
-    /// Upload modules; prints the digest of each
-    Push(push::PushArgs),
+    /// Upload modules, or a project's once it is built and passes its cases; prints the digest
+    Push(Box<push::PushArgs>),
     /// List the modules
     Modules(Remote),
     /// List tags, show one, set one or delete one
@@ -107,6 +109,8 @@ pub(crate) enum Verb {
     Try(trial::TryArgs),
     /// Run a project's cases through its module, in the real sandbox
     Test(Box<test::TestArgs>),
+    /// Build and test a project at each save, and swap it into a pipeline of a running node
+    Dev(Box<dev::DevArgs>),
     /// Put a pipeline in force, as its file or a lock says
     Apply(apply::ApplyArgs),
     /// Show what an apply would change against what is in force
@@ -190,7 +194,7 @@ pub(crate) fn run(verb: Verb, before: &Remote, environment: &dyn Environment) ->
     let connect = |remote: Remote| remote.or(before.clone()).connect(environment);
     match verb {
         Verb::Up(_) => anyhow::bail!("a node is run by the process itself"),
-        Verb::Push(args) => push::push(&connect(args.remote)?, &args.files, args.tag.as_ref()),
+        Verb::Push(args) => push::run(&connect(args.remote.clone())?, &args, environment),
         Verb::Modules(remote) => modules::list(&connect(remote)?),
         Verb::Tag(args) => tags::run(&connect(args.remote.clone())?, &args),
         Verb::Inspect(args) => {
@@ -209,6 +213,10 @@ pub(crate) fn run(verb: Verb, before: &Remote, environment: &dyn Environment) ->
         Verb::Test(args) => {
             before.refuse_for("test")?;
             test::run(&args, &LocalConfig::new(&args.local, environment)?)
+        }
+        Verb::Dev(args) => {
+            let config = LocalConfig::new(&args.local, environment)?;
+            dev::run(&connect(args.remote.clone())?, &args, &config)
         }
         Verb::Apply(args) => apply::run(&connect(args.remote.clone())?, &args),
         Verb::Plan(args) => lock::plan(&connect(args.remote.clone())?, &args),

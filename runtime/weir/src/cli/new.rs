@@ -73,6 +73,8 @@ pub(crate) fn project(folder: &Path) -> anyhow::Result<Project> {
 /// # Errors
 /// The first one that does not work.
 pub(crate) fn build_project(project: &Project) -> anyhow::Result<()> {
+    let language = project.language.as_ref().map(|language| format!(" ({language})")).unwrap_or_default();
+    output::talk(&format!("building {}{language}", project.name.as_str()));
     let done = run_build(project, |command| output::talk(&format!("+ {command}")));
     done.map_err(|error| {
         let exit = match error {

@@ -82,11 +82,8 @@ pub(crate) fn run(args: &TestArgs, config: &LocalConfig) -> anyhow::Result<()> {
     logging::start(&config.log)?;
     let (module, cases) = places(args)?;
     let missing = if args.update { Missing::WillBeWritten } else { Missing::IsAnError };
-    let suite = read(&cases, missing)?;
     let bench = Workbench::new(config)?;
-    let (digest, module) = load(&bench, &module)?;
-    let ran = run_cases(&module, &suite, config.workers.get());
-    let report = Report::new(digest, bench.library.engine().fingerprint(), &suite, &ran);
+    let Tested { suite, ran, report } = test(&bench, config, &module, &cases, missing)?;
     match args.output {
         ReportFormat::Table => output::data(&output::clean(&report.text()))?,
         ReportFormat::Json => output::data(&crate::client::json_text(&report))?,
@@ -96,6 +93,32 @@ pub(crate) fn run(args: &TestArgs, config: &LocalConfig) -> anyhow::Result<()> {
         return update(&suite, &ran);
     }
     verdict(&report)
+}
+
+/// Cases, what came of them, and how that is to be seen.
+pub(crate) struct Tested {
+    suite: Suite,
+    ran: Vec<Vec<Ran>>,
+    /// How they went.
+    pub(crate) report: Report,
+}
+
+/// Runs the cases that lie in a place through the module in a file.
+///
+/// # Errors
+/// Where cases or module cannot be used; that a case differs is no error.
+pub(crate) fn test(
+    bench: &Workbench,
+    config: &LocalConfig,
+    module: &Path,
+    cases: &Path,
+    missing: Missing,
+) -> anyhow::Result<Tested> {
+    let suite = read(cases, missing)?;
+    let (digest, module) = load(bench, module)?;
+    let ran = run_cases(&module, &suite, config.workers.get());
+    let report = Report::new(digest, bench.library.engine().fingerprint(), &suite, &ran);
+    Ok(Tested { suite, ran, report })
 }
 
 /// Ends as the report says.

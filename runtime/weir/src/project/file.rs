@@ -106,6 +106,8 @@ impl Project {
     /// # Errors
     /// The first thing that is wrong in it, with its place.
     pub(crate) fn parse(text: &str, folder: &Path) -> Result<Self, SpecError> {
+        // Paths below the current folder are named without it.
+        let folder = folder.strip_prefix(".").unwrap_or(folder);
         let document = Document::new(text, &folder.join(PROJECT_FILE).display().to_string());
         let table: ProjectTable = document.read()?;
         let at = |key: &str| KeyPath::root().name(key);
@@ -123,7 +125,6 @@ impl Project {
             }
         }
         Ok(Self {
-            // The current folder as it is named to programs that are started in it.
             root: if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.to_owned() },
             name,
             language: table.language,

@@ -8,8 +8,10 @@ pub(crate) mod cases;
 mod file;
 pub(crate) mod junit;
 pub(crate) mod report;
+pub(crate) mod samples;
 pub(crate) mod scaffold;
 pub(crate) mod templates;
+pub(crate) mod watch;
 
 use std::fs::File;
 use std::io::Read as _;

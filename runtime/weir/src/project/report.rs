@@ -96,6 +96,16 @@ impl Report {
         }
     }
 
+    /// Whether all cases passed.
+    pub(crate) fn is_passed(&self) -> bool {
+        self.differing == 0 && self.failed == 0
+    }
+
+    /// How many cases there are.
+    pub(crate) fn count(&self) -> u64 {
+        (self.passed + self.differing + self.failed) as u64
+    }
+
     /// The report for people: each case on a line, and below it what is not as expected.
     pub(crate) fn text(&self) -> String {
         let mut lines = Vec::new();
@@ -109,8 +119,7 @@ impl Report {
 
     /// How many cases passed, in a line.
     pub(crate) fn summary(&self) -> String {
-        let count = self.passed + self.differing + self.failed;
-        let mut line = format!("{} of {count} cases passed", self.passed);
+        let mut line = format!("{} of {} cases passed", self.passed, self.count());
         if self.differing > 0 {
             line.push_str(&format!(", {} differ", self.differing));
         }

@@ -45,6 +45,7 @@ impl Language {
     }
 
     /// The language as it is typed.
+    #[cfg(test)]
     pub(crate) fn name(self) -> String {
         self.to_possible_value().expect("no language is hidden").get_name().to_owned()
     }

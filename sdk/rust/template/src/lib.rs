@@ -1,41 +1,18 @@
-//! Greets whoever an event names.
+//! Sends every event on in capitals, with its headers.
 
-use serde::{Deserialize, Serialize};
-use weir_sdk::{Event, Message, Result, transform};
+use weir_sdk::{Event, Result, transform};
 
-transform!(greet, Settings);
+// With a configuration of its own, read from the pipeline's `[steps.config]`: transform!(shout, Settings).
+transform!(shout);
 
-/// What a pipeline may set, in `[steps.config]`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Settings {
-    #[serde(default = "hello")]
-    greeting: String,
-}
-
-fn hello() -> String {
-    "Hello".into()
-}
-
-#[derive(Deserialize)]
-struct Visit {
-    name: String,
-}
-
-#[derive(Serialize)]
-struct Greeting {
-    text: String,
-}
-
-fn greet(event: Event, settings: &Settings) -> Result<Message> {
-    // A payload that is not of this shape refuses the event: it becomes a dead letter that says why.
-    let visit: Visit = event.json()?;
-    if visit.name.is_empty() {
-        return Err("there is nobody to greet".into());
+fn shout(event: Event) -> Result {
+    // An error refuses the event: it becomes a dead letter with the reason.
+    let text = event.text()?;
+    if text.is_empty() {
+        return Err("the payload is empty".into());
     }
-    let text = format!("{}, {}!", settings.greeting, visit.name);
-    weir_sdk::debug!("greeting {}", visit.name);
-    Ok(Message::json(&Greeting { text })?.with_headers(event.headers))
+    weir_sdk::debug!("{} bytes", text.len());
+    Ok(vec![event.message(text.to_uppercase())])
 }
 
 #[cfg(test)]
@@ -43,9 +20,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_greets() {
-        let settings = Settings { greeting: "Welcome".into() };
-        let message = greet(Event::new("visits", r#"{"name": "Ada"}"#), &settings).expect("a greeting");
-        assert_eq!(message.payload, br#"{"text":"Welcome, Ada!"}"#);
+    fn it_shouts() {
+        let messages = shout(Event::new("words", "quiet")).expect("it refuses nothing but silence");
+        assert_eq!(messages[0].payload, b"QUIET");
+        assert!(shout(Event::new("words", "")).is_err());
     }
 }

@@ -88,11 +88,6 @@ pub(crate) struct ExpectedMessage {
 }
 
 impl Suite {
-    /// How many cases there are.
-    pub(crate) fn count(&self) -> usize {
-        self.files.iter().map(|file| file.cases.len()).sum()
-    }
-
     /// The digest of all that decides whether a module passes: names, configurations, limits, events and
     /// expectations, with the bytes of the files that they name. How it is laid out as text does not count.
     pub(crate) fn digest(&self) -> Digest {

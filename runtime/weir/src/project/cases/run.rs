@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use engine::{LogLine, Module};
-use model::{Answer, Fault, Limits};
+use model::{Answer, Event, Fault, Limits};
 
 use super::{Case, Suite};
 
@@ -38,7 +38,7 @@ pub(crate) fn run(module: &Module, suite: &Suite, threads: usize) -> Vec<Vec<Ran
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some((_, limits, case)) = all.get(at) else { return };
                     // The channel has room for all, and its other end outlives this thread.
-                    let _ = done.send((at, run_case(module, limits, case)));
+                    let _ = done.send((at, run_event(module, &case.config, limits, &case.event)));
                 }
             });
         }
@@ -53,14 +53,15 @@ pub(crate) fn run(module: &Module, suite: &Suite, threads: usize) -> Vec<Vec<Ran
     files
 }
 
-fn run_case(module: &Module, limits: &Limits, case: &Case) -> Ran {
+/// Runs one event through a fresh instance.
+pub(crate) fn run_event(module: &Module, config: &str, limits: &Limits, event: &Event) -> Ran {
     let mut log = Vec::new();
     let mut keep = |line: LogLine| log.push(line.text);
     let started = Instant::now();
-    let (outcome, fuel_used) = match module.instantiate(case.config.as_str(), limits, &mut keep) {
+    let (outcome, fuel_used) = match module.instantiate(config, limits, &mut keep) {
         Err(fault) => (Err(fault), 0),
         Ok(mut instance) => {
-            let outcome = instance.process(&case.event, &mut keep);
+            let outcome = instance.process(event, &mut keep);
             (outcome, instance.last_call().fuel_used)
         }
     };
