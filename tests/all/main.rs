@@ -2,10 +2,12 @@
 //! topic.
 
 mod answers;
+mod authors;
 mod bad_input;
 mod batch;
 mod chaos;
 mod check;
+mod conformance;
 mod determinism;
 mod footprint;
 mod hostile;

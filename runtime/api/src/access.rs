@@ -54,6 +54,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route(Method::PUT,    "/v1/modules/{digest}",               OPERATE, Patience::Long),
     route(Method::DELETE, "/v1/modules/{digest}",               ADMIN,   Patience::Short),
     route(Method::GET,    "/v1/modules/{digest}/content",       READ,    Patience::Short),
+    route(Method::PUT,    "/v1/modules/{digest}/tests",         OPERATE, Patience::Short),
     route(Method::POST,   "/v1/modules/{digest}/try",           OPERATE, Patience::Long),
     route(Method::GET,    "/v1/tags",                           READ,    Patience::Short),
     route(Method::GET,    "/v1/tags/{name}",                    READ,    Patience::Short),

@@ -11,9 +11,9 @@ use model::{Digest, PipelineName, StreamName, TagName};
 
 use crate::conditions::Preconditions;
 use crate::dto::{
-    ApplyResult, DeadLetter, Module, NodeInfo, OutputTrace, PipelineDescription, PipelineStatus, Readiness,
-    RevisionDescription, RollbackRequest, Shadow, ShadowRequest, SourceTrace, SwapRequest, SwapResult, Tag,
-    TryRequest, TryResult, Verification, VerifyRequest,
+    ApplyResult, DeadLetter, Module, NodeInfo, OutputTrace, PassedTests, PipelineDescription, PipelineStatus,
+    Readiness, RevisionDescription, RollbackRequest, Shadow, ShadowRequest, SourceTrace, SwapRequest,
+    SwapResult, Tag, TryRequest, TryResult, Verification, VerifyRequest,
 };
 use crate::error::NodeError;
 
@@ -33,6 +33,9 @@ pub trait Node: Send + Sync + 'static {
     /// Deletes a module. Fails with [`Code::ModuleInUse`](crate::Code::ModuleInUse) while a plan, a
     /// revision or a tag needs it.
     fn delete_module(&self, digest: Digest) -> Reply<'_, ()>;
+    /// Keeps with a module which tests it passed. Fails with
+    /// [`Code::ModuleNotFound`](crate::Code::ModuleNotFound).
+    fn put_module_tests(&self, digest: Digest, tests: PassedTests) -> Reply<'_, Module>;
     /// Runs one event through a module.
     fn try_module(&self, digest: Digest, request: TryRequest) -> Reply<'_, TryResult>;
 

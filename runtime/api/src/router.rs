@@ -71,6 +71,7 @@ pub(crate) fn documented() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(modules::list, modules::upload))
         .routes(routes!(modules::describe, modules::upload_named, modules::delete))
         .routes(routes!(modules::content))
+        .routes(routes!(modules::put_tests))
         .routes(routes!(modules::try_event))
         .routes(routes!(tags::list))
         .routes(routes!(tags::get, tags::put, tags::delete))

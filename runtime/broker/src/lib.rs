@@ -32,7 +32,7 @@ pub use admin::{AdminError, Retention, Storage, StreamState};
 pub use appender::{AppendError, Appender, Ask};
 pub use connect::{Auth, Broker, ConnectError, ConnectOptions, TlsOptions};
 pub use embedded::{EmbeddedError, EmbeddedOptions, EmbeddedServer};
-pub use modules::{ModuleBucket, ModuleError};
+pub use modules::{ModuleBucket, ModuleError, PassedTests, StoredModule};
 pub use publisher::{PublishError, Publisher};
 pub use reader::{ReadError, Reader};
 pub use records::RecordReader;

@@ -3,11 +3,13 @@
 //! What is given out has been hashed while it was read: bytes that do not belong to their digest are an
 //! error, never a module. Which modules to keep is left to the caller.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_nats::jetstream;
 use async_nats::jetstream::object_store::{
     Config, DeleteErrorKind, GetErrorKind, InfoErrorKind, ObjectInfo, ObjectMetadata, ObjectStore,
+    UpdateMetadata,
 };
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -22,6 +24,9 @@ pub const BUCKET: &str = "weir-modules";
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Object Store's usual chunk.
 const CHUNK_BYTES: usize = 128 << 10;
+/// The keys of an object's metadata under which the tests of a module stand.
+const TESTS_KEY: &str = "weir-tests";
+const TEST_CASES_KEY: &str = "weir-test-cases";
 /// Room for subject and headers beside a chunk.
 const FRAME_BYTES: usize = 1 << 10;
 
@@ -55,6 +60,26 @@ pub enum ModuleError {
         /// The limit.
         bytes_max: usize,
     },
+}
+
+/// A module in the bucket.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StoredModule {
+    /// The module.
+    pub digest: Digest,
+    /// Its size.
+    pub size_bytes: u64,
+    /// The tests that it passed, if somebody said so.
+    pub tests: Option<PassedTests>,
+}
+
+/// Tests that a module passed, by the word of who keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PassedTests {
+    /// The digest of the cases.
+    pub digest: Digest,
+    /// How many there are.
+    pub cases: u64,
 }
 
 /// The opened bucket.
@@ -159,18 +184,43 @@ impl ModuleBucket {
         Ok(self.info(digest).await?.is_some())
     }
 
-    /// All modules with their sizes in bytes, sorted by digest.
+    /// What the bucket knows of a module; none if it has no such module.
     ///
     /// # Errors
     /// [`ModuleError::Unavailable`].
-    pub async fn list(&self) -> Result<Vec<(Digest, u64)>, ModuleError> {
+    pub async fn describe(&self, digest: &Digest) -> Result<Option<StoredModule>, ModuleError> {
+        Ok(self.info(digest).await?.and_then(|info| stored(&info)))
+    }
+
+    /// Keeps with a module which tests it passed, in place of what was said before. Its bytes stay as they are.
+    ///
+    /// # Errors
+    /// [`ModuleError::NotFound`] if there is no such module, [`ModuleError::Unavailable`].
+    pub async fn set_tests(&self, digest: &Digest, tests: &PassedTests) -> Result<(), ModuleError> {
+        let found = self.info(digest).await?;
+        let info = found.ok_or(ModuleError::NotFound { digest: *digest })?;
+        let mut metadata: HashMap<String, String> = info.metadata;
+        metadata.insert(TESTS_KEY.to_owned(), tests.digest.to_string());
+        metadata.insert(TEST_CASES_KEY.to_owned(), tests.cases.to_string());
+        let update = UpdateMetadata {
+            name: info.name,
+            description: info.description,
+            metadata,
+            headers: info.headers,
+        };
+        within(self.store.update_metadata(digest.to_string(), update)).await?.map(|_| ()).map_err(unavailable)
+    }
+
+    /// All modules, sorted by digest.
+    ///
+    /// # Errors
+    /// [`ModuleError::Unavailable`].
+    pub async fn list(&self) -> Result<Vec<StoredModule>, ModuleError> {
         let mut objects = within(self.store.list()).await?.map_err(unavailable)?;
         let mut modules = Vec::new();
         while let Some(info) = within(objects.next()).await? {
             let info = info.map_err(unavailable)?;
-            if let Ok(digest) = info.name.parse::<Digest>() {
-                modules.push((digest, info.size as u64));
-            }
+            modules.extend(stored(&info));
         }
         modules.sort_unstable();
         Ok(modules)
@@ -195,6 +245,16 @@ impl ModuleBucket {
             Err(error) => Err(unavailable(error)),
         }
     }
+}
+
+/// What an object says of the module in it; none if it is no module.
+fn stored(info: &ObjectInfo) -> Option<StoredModule> {
+    let value = |key: &str| info.metadata.get(key);
+    let tests = || {
+        let digest = value(TESTS_KEY)?.parse().ok()?;
+        Some(PassedTests { digest, cases: value(TEST_CASES_KEY)?.parse().ok()? })
+    };
+    Some(StoredModule { digest: info.name.parse().ok()?, size_bytes: info.size as u64, tests: tests() })
 }
 
 /// Runs one step, which may hang where the server went away in the middle.

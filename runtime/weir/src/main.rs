@@ -12,6 +12,7 @@ mod files;
 #[cfg(test)]
 mod golden;
 mod logging;
+mod project;
 mod spec;
 
 use std::process::ExitCode;

@@ -1,7 +1,7 @@
 //! The Rust side of `wit/transform.wit`, generated, so that it cannot differ from the contract.
 
 wit_bindgen::generate!({
-    path: "../../wit",
+    path: "wit",
     world: "weir:transform/transform",
     additional_derives: [PartialEq, Eq],
     pub_export_macro: true,

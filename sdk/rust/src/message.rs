@@ -30,6 +30,21 @@ impl Event {
         })
     }
 
+    /// The payload, read as MessagePack.
+    ///
+    /// # Errors
+    /// When the payload is not MessagePack, or not of the shape of `T`; the reason says what.
+    #[cfg(feature = "msgpack")]
+    pub fn msgpack<'a, T: Deserialize<'a>>(&'a self) -> Result<T> {
+        use rmp_serde::decode::Error;
+        rmp_serde::from_slice(&self.payload).map_err(|error| {
+            let of_shape =
+                matches!(error, Error::TypeMismatch(_) | Error::LengthMismatch(_) | Error::Syntax(_));
+            let what = if of_shape { "is not as expected" } else { "is not MessagePack" };
+            Reject::new(format_args!("the payload {what}: {error}"))
+        })
+    }
+
     /// The first value of the header `name`, which is compared exactly.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
@@ -53,6 +68,15 @@ impl Message {
     /// When `value` has map keys that are not strings, or its `Serialize` fails.
     pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
         Ok(Self::new(serde_json::to_vec(value)?))
+    }
+
+    /// A message with `value` as MessagePack, its structs as maps by name.
+    ///
+    /// # Errors
+    /// When the `Serialize` of `value` fails.
+    #[cfg(feature = "msgpack")]
+    pub fn msgpack<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
+        Ok(Self::new(rmp_serde::to_vec_named(value)?))
     }
 
     /// The same message to `subject`, which the pipeline has to allow.
@@ -128,5 +152,24 @@ mod tests {
         assert!(reason("[1, 2").starts_with("the payload is not JSON: EOF"), "{}", reason("[1, 2"));
         assert!(reason("[1, 999]").starts_with("the payload is not as expected: invalid value"));
         assert!(Event::new("s", [0xff]).text().is_err());
+    }
+
+    #[cfg(feature = "msgpack")]
+    #[test]
+    fn message_pack_goes_in_and_out_and_faults_say_what() {
+        #[derive(serde::Serialize, serde::Deserialize, Debug, PartialEq)]
+        struct Order {
+            id: u8,
+        }
+        let payload = Message::msgpack(&Order { id: 7 }).expect("it can be written").payload;
+        assert_eq!(payload, b"\x81\xa2id\x07", "a map by name");
+        assert_eq!(Event::new("s", payload).msgpack::<Order>(), Ok(Order { id: 7 }));
+        let reason = |payload: &[u8]| match Event::new("s", payload).msgpack::<Order>() {
+            Ok(order) => panic!("{order:?} was accepted"),
+            Err(reject) => String::from(reject),
+        };
+        let (shape, cut) = (reason(b"\x81\xa2no\x07"), reason(b"\x81\xa2id"));
+        assert!(shape.starts_with("the payload is not as expected"), "{shape}");
+        assert!(cut.starts_with("the payload is not MessagePack"), "{cut}");
     }
 }

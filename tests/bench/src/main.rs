@@ -10,6 +10,7 @@
 //! all three. It leaves `report.json` and `report.svg` in the folder that it is told.
 
 mod count;
+mod languages;
 mod pairs;
 mod plot;
 mod process;
@@ -60,6 +61,8 @@ struct Suite {
 enum Part {
     /// One of the hand-written relays, until it is killed.
     Relay(relay::Options),
+    /// Measures a transform in each language, and writes the README's table.
+    Languages(languages::Options),
     /// Runs one of the pure parts so many times, to be counted by callgrind.
     Count(count::Options),
     /// Selects late flights from a file, natively.
@@ -73,6 +76,7 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     match arguments.part {
         Some(Part::Relay(options)) => relay::run(&options),
+        Some(Part::Languages(options)) => languages::run(&options),
         Some(Part::Count(options)) => count::run(&options),
         Some(Part::LateFlights { input }) => rows::batch::native(&input),
         None => rows::run(&arguments.suite),

@@ -24,6 +24,20 @@ pub struct Module {
     /// The pipelines that need this module: by a plan, a revision or a tag in their file. Sorted.
     #[schema(value_type = Vec<String>)]
     pub used_by: Vec<PipelineName>,
+    /// The tests that the module passed, as whoever uploaded it says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tests: Option<PassedTests>,
+}
+
+/// Tests that a module passed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PassedTests {
+    /// The digest of the cases: their events, configurations, limits and expectations.
+    #[schema(value_type = String, pattern = "^sha256:[a-f0-9]{64}$")]
+    pub digest: Digest,
+    /// How many cases there are.
+    pub cases: u64,
 }
 
 /// Which contract a module speaks.

@@ -10,7 +10,7 @@ use model::Digest;
 
 use crate::conditions::{etag, is_known};
 use crate::content_digest::{CONTENT_DIGEST, content_digest};
-use crate::dto::{Module, ModuleList, TryRequest, TryResult};
+use crate::dto::{Module, ModuleList, PassedTests, TryRequest, TryResult};
 use crate::error::NodeError;
 use crate::extract::{JsonBody, PathParameter};
 use crate::node::Written;
@@ -18,6 +18,7 @@ use crate::router::App;
 use crate::upload::receive;
 
 const TRY_BYTES_MAX: usize = 4 << 20;
+const TESTS_BYTES_MAX: usize = 4 << 10;
 
 /// All modules, sorted by digest.
 #[utoipa::path(get, path = "/v1/modules", tag = "modules", operation_id = "list_modules", responses(
@@ -124,6 +125,25 @@ pub(crate) async fn content(
     let bytes = app.node.module_content(digest).await?;
     let digest = [(CONTENT_DIGEST, content_digest(digest))];
     Ok((tags, digest, [(header::CONTENT_TYPE, "application/wasm")], bytes).into_response())
+}
+
+/// Keep with a module which tests it passed.
+///
+/// It is the word of whoever calls, for people who look at the module later; nothing depends on it. What was
+/// said before is replaced.
+#[utoipa::path(put, path = "/v1/modules/{digest}/tests", tag = "modules", operation_id = "put_module_tests",
+    params(("digest" = String, Path, description = "`sha256:` and 64 lower-case hexadecimal digits")),
+    request_body = PassedTests,
+    responses(
+        (status = 200, description = "The module.", body = Module),
+        (status = 404, description = "`module-not-found`"),
+    ))]
+pub(crate) async fn put_tests(
+    State(app): State<Arc<App>>,
+    PathParameter(digest): PathParameter<Digest>,
+    JsonBody(tests): JsonBody<PassedTests, TESTS_BYTES_MAX>,
+) -> Result<Json<Module>, NodeError> {
+    app.node.put_module_tests(digest, tests).await.map(Json)
 }
 
 /// Run one event through a module, in the real sandbox, without a pipeline.

@@ -24,6 +24,7 @@ pub(crate) struct FakeNode {
 #[derive(Default)]
 struct State {
     modules: BTreeMap<Digest, Bytes>,
+    tests: BTreeMap<Digest, PassedTests>,
     tags: BTreeMap<TagName, Tag>,
     pipelines: BTreeMap<PipelineName, (String, u64)>,
     not_ready: bool,
@@ -70,6 +71,7 @@ impl FakeNode {
             exports: vec!["process".into()],
             tags: tags.map(|tag| tag.name.clone()).collect(),
             used_by: vec![],
+            tests: state.tests.get(&digest).cloned(),
         })
     }
 
@@ -172,6 +174,13 @@ impl Node for Shared {
             }
             self.0.state().modules.remove(&digest);
             Ok(())
+        }))
+    }
+
+    fn put_module_tests(&self, digest: Digest, tests: PassedTests) -> Reply<'_, Module> {
+        now(self.0.describe(digest).map(|module| {
+            self.0.state().tests.insert(digest, tests.clone());
+            Module { tests: Some(tests), ..module }
         }))
     }
 

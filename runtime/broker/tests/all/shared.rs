@@ -1,6 +1,6 @@
 //! What nodes share: keys and values, and module bytes.
 
-use broker::{Change, ModuleError, StateError, Watch};
+use broker::{Change, ModuleError, PassedTests, StateError, StoredModule, Watch};
 use bytes::Bytes;
 use model::Digest;
 
@@ -123,7 +123,16 @@ async fn modules_come_back_as_they_were_or_not_at_all() {
         modules.put(&digest, &bytes).await.expect("putting again is fine");
         assert_eq!(stored().await, before, "and writes nothing");
         assert_eq!(modules.get(&digest, limit).await.expect("the bytes"), bytes);
-        assert_eq!(modules.list().await.expect("a list"), [(digest, 3_000_000)]);
+        let stored_module = StoredModule { digest, size_bytes: 3_000_000, tests: None };
+        assert_eq!(modules.list().await.expect("a list"), [stored_module.clone()]);
+        for cases in [1, 12] {
+            let tests = PassedTests { digest: Digest::of(b"cases"), cases };
+            modules.set_tests(&digest, &tests).await.expect("kept");
+            let noted = StoredModule { tests: Some(tests), ..stored_module.clone() };
+            assert_eq!(modules.list().await.expect("a list"), [noted.clone()]);
+            assert_eq!(modules.describe(&digest).await.expect("an answer"), Some(noted));
+            assert_eq!(modules.get(&digest, limit).await.expect("the bytes, untouched"), bytes);
+        }
         let error = modules.get(&digest, 1_000).await.expect_err("larger than allowed");
         assert!(matches!(error, ModuleError::TooLarge { bytes: 3_000_000, .. }), "{error}");
         let error = modules.put(&digest, b"other").await.expect_err("not the digest's bytes");
@@ -132,6 +141,9 @@ async fn modules_come_back_as_they_were_or_not_at_all() {
         modules.delete(&digest).await.expect("deleting again is fine");
         assert!(!modules.exists(&digest).await.expect("an answer"));
         assert_eq!(modules.list().await.expect("a list"), []);
+        let tests = PassedTests { digest, cases: 1 };
+        let error = modules.set_tests(&digest, &tests).await.expect_err("there is no such module");
+        assert!(matches!(error, ModuleError::NotFound { .. }), "{error}");
     }
 }
 

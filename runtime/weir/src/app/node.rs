@@ -4,14 +4,15 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 
 use api::dto::{
-    ApplyResult, LatchState, Module, NodeInfo, OutputTrace, PipelineDescription, PipelineStatus, Readiness,
-    RollbackRequest, Shadow, ShadowRequest, SourceTrace, SwapRequest, SwapResult, Tag, TryRequest, TryResult,
-    Verification, VerifyRequest,
+    ApplyResult, LatchState, Module, NodeInfo, OutputTrace, PassedTests, PipelineDescription, PipelineStatus,
+    Readiness, RollbackRequest, Shadow, ShadowRequest, SourceTrace, SwapRequest, SwapResult, Tag, TryRequest,
+    TryResult, Verification, VerifyRequest,
 };
 use api::{
     Caller, Code, DeadLetters, ModuleUpload, Node, NodeError, OutputStream, PipelineFile, Preconditions,
     Reply, Revisions, Written,
 };
+use broker::StoredModule;
 use bytes::Bytes;
 use model::record::own_subject;
 use model::{Digest, PipelineName, RecordKind, Revision, StreamName, TagName};
@@ -76,23 +77,23 @@ impl WeirNode {
         found.map(|(application, _)| application).ok_or_else(|| no_pipeline(name))
     }
 
-    /// Whether a module is in the shared bucket.
-    async fn require_module(&self, digest: Digest, code: Code) -> Result<(), NodeError> {
-        let exists = self.connection()?.modules.exists(&digest).await;
-        if exists.map_err(|error| load_error(&super::library::module_error(error)))? {
-            return Ok(());
-        }
-        Err(NodeError::new(code, format!("there is no module {digest}: push it first")))
+    /// What the shared bucket knows of a module.
+    async fn require_module(&self, digest: Digest, code: Code) -> Result<StoredModule, NodeError> {
+        let found = self.connection()?.modules.describe(&digest).await;
+        let found = found.map_err(|error| load_error(&super::library::module_error(error)))?;
+        found.ok_or_else(|| NodeError::new(code, format!("there is no module {digest}: push it first")))
     }
 
     async fn describe(
         &self,
-        digest: Digest,
+        stored: StoredModule,
         tags: &[(TagName, Digest, u64)],
         pipelines: &[(PipelineName, Application)],
     ) -> Result<Module, NodeError> {
+        let digest = stored.digest;
         let info = self.library.info(digest).await.map_err(|error| load_error(&error))?;
         let mut module = view::module(digest, info);
+        module.tests = stored.tests.map(view::tests);
         module.tags = tags.iter().filter(|(_, of, _)| *of == digest).map(|(name, ..)| name.clone()).collect();
         let uses = |application: &Application| application.plan.modules().any(|used| used == digest);
         module.used_by = pipelines
@@ -204,12 +205,12 @@ impl Node for WeirNode {
     fn modules(&self) -> Reply<'_, Vec<Module>> {
         reply(async {
             let listed = self.connection()?.modules.list().await;
-            let mut digests = listed.map_err(|error| load_error(&super::library::module_error(error)))?;
-            digests.sort();
+            let mut stored = listed.map_err(|error| load_error(&super::library::module_error(error)))?;
+            stored.sort();
             let (tags, pipelines) = (self.catalog()?.tags().await?, self.catalog()?.pipelines().await?);
-            let mut modules = Vec::with_capacity(digests.len());
-            for (digest, _) in digests {
-                modules.push(self.describe(digest, &tags, &pipelines).await?);
+            let mut modules = Vec::with_capacity(stored.len());
+            for found in stored {
+                modules.push(self.describe(found, &tags, &pipelines).await?);
             }
             Ok(modules)
         })
@@ -217,9 +218,19 @@ impl Node for WeirNode {
 
     fn module(&self, digest: Digest) -> Reply<'_, Module> {
         reply(async move {
-            self.require_module(digest, Code::ModuleNotFound).await?;
+            let stored = self.require_module(digest, Code::ModuleNotFound).await?;
             let (tags, pipelines) = (self.catalog()?.tags().await?, self.catalog()?.pipelines().await?);
-            self.describe(digest, &tags, &pipelines).await
+            self.describe(stored, &tags, &pipelines).await
+        })
+    }
+
+    fn put_module_tests(&self, digest: Digest, tests: PassedTests) -> Reply<'_, Module> {
+        reply(async move {
+            self.require_module(digest, Code::ModuleNotFound).await?;
+            let passed = broker::PassedTests { digest: tests.digest, cases: tests.cases };
+            let kept = self.connection()?.modules.set_tests(&digest, &passed).await;
+            kept.map_err(|error| load_error(&super::library::module_error(error)))?;
+            self.module(digest).await
         })
     }
 

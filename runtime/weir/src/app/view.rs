@@ -1,7 +1,7 @@
 //! How pipelines, modules and dead letters look to the API.
 
 use api::dto::{
-    Counts, DeadLetter, Module, ModuleKind, Payload, PendingSwap, PipelineError, PipelineState,
+    Counts, DeadLetter, Module, ModuleKind, PassedTests, Payload, PendingSwap, PipelineError, PipelineState,
     PipelineStatus, ReceiptSummary, SourceStatus, StepStatus,
 };
 use broker::{Broker, StoredMessage, StreamState};
@@ -108,7 +108,13 @@ pub(crate) fn module(digest: Digest, info: ModuleInfo) -> Module {
         exports: info.exports,
         tags: Vec::new(),
         used_by: Vec::new(),
+        tests: None,
     }
+}
+
+/// The tests of a module for the API.
+pub(crate) fn tests(tests: broker::PassedTests) -> PassedTests {
+    PassedTests { digest: tests.digest, cases: tests.cases }
 }
 
 /// A dead letter for the API; none if the entry is not one.

@@ -18,6 +18,8 @@ use broker::{ConnectError, EmbeddedError};
 
 use crate::client::ClientError;
 use crate::config::ConfigError;
+use crate::project::ProjectError;
+use crate::project::cases::read::CasesError;
 use crate::spec::SpecError;
 
 /// How a process ends.
@@ -108,7 +110,8 @@ fn exit_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
             EmbeddedError::Unusable(error) => exit_of_connect(error),
         });
     }
-    let config = cause.is::<ConfigError>() || cause.is::<SpecError>();
+    let of_project = cause.is::<ProjectError>() || cause.is::<CasesError>();
+    let config = cause.is::<ConfigError>() || cause.is::<SpecError>() || of_project;
     config.then_some(Exit::Config)
 }
 

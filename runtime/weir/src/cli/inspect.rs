@@ -81,5 +81,6 @@ fn describe(path: &Path) -> anyhow::Result<Module> {
         exports: sorted(info.exports),
         tags: vec![],
         used_by: vec![],
+        tests: None,
     })
 }

@@ -8,12 +8,15 @@ mod attest;
 mod completions;
 mod conformance;
 mod dead;
+mod dev;
+mod dev_pipeline;
 mod diff;
 pub(crate) mod exit;
 mod inspect;
 mod lock;
 mod module_arg;
 mod modules;
+mod new;
 mod output;
 mod pipelines;
 mod push;
@@ -24,6 +27,7 @@ mod run;
 mod shadow;
 mod swap;
 mod tags;
+mod test;
 mod trace;
 mod trial;
 mod verify;
@@ -38,6 +42,7 @@ use output::Output;
 
 const EXAMPLES: &str = "\
 Examples:
+  weir new mask --lang rust                   begin a module of your own; then: weir build, weir test
   weir up                                     start a node with its own NATS server
   weir push mask.wasm --tag mask-pii:1.2      upload a module and name it
   weir apply flights.toml                     put a pipeline in force
@@ -88,8 +93,12 @@ pub(crate) enum Verb {
     /// Run a node
     #[command(after_help = UP_HELP)]
     Up(Box<NodeFlags>),
-    /// Upload modules; prints the digest of each
-    Push(push::PushArgs),
+    /// Begin a project of a module, in one of several languages
+    New(new::NewArgs),
+    /// Build a project's module
+    Build(new::BuildArgs),
+    /// Upload modules, or a project's once it is built and passes its cases; prints the digest
+    Push(Box<push::PushArgs>),
     /// List the modules
     Modules(Remote),
     /// List tags, show one, set one or delete one
@@ -98,6 +107,10 @@ pub(crate) enum Verb {
     Inspect(inspect::InspectArgs),
     /// Run one event through a module, in the real sandbox
     Try(trial::TryArgs),
+    /// Run a project's cases through its module, in the real sandbox
+    Test(Box<test::TestArgs>),
+    /// Build and test a project at each save, and swap it into a pipeline of a running node
+    Dev(Box<dev::DevArgs>),
     /// Put a pipeline in force, as its file or a lock says
     Apply(apply::ApplyArgs),
     /// Show what an apply would change against what is in force
@@ -181,7 +194,7 @@ pub(crate) fn run(verb: Verb, before: &Remote, environment: &dyn Environment) ->
     let connect = |remote: Remote| remote.or(before.clone()).connect(environment);
     match verb {
         Verb::Up(_) => anyhow::bail!("a node is run by the process itself"),
-        Verb::Push(args) => push::push(&connect(args.remote)?, &args.files, args.tag.as_ref()),
+        Verb::Push(args) => push::run(&connect(args.remote.clone())?, &args, environment),
         Verb::Modules(remote) => modules::list(&connect(remote)?),
         Verb::Tag(args) => tags::run(&connect(args.remote.clone())?, &args),
         Verb::Inspect(args) => {
@@ -189,6 +202,22 @@ pub(crate) fn run(verb: Verb, before: &Remote, environment: &dyn Environment) ->
             inspect::inspect(&args, remote.output(), || remote.connect(environment))
         }
         Verb::Try(args) => trial::run(&connect(args.remote.clone())?, &args),
+        Verb::New(args) => {
+            before.refuse_for("new")?;
+            new::new(&args)
+        }
+        Verb::Build(args) => {
+            before.refuse_for("build")?;
+            new::build(&args)
+        }
+        Verb::Test(args) => {
+            before.refuse_for("test")?;
+            test::run(&args, &LocalConfig::new(&args.local, environment)?)
+        }
+        Verb::Dev(args) => {
+            let config = LocalConfig::new(&args.local, environment)?;
+            dev::run(&connect(args.remote.clone())?, &args, &config)
+        }
         Verb::Apply(args) => apply::run(&connect(args.remote.clone())?, &args),
         Verb::Plan(args) => lock::plan(&connect(args.remote.clone())?, &args),
         Verb::Lock(args) => lock::lock(&args, || connect(args.remote.clone())),

@@ -1,6 +1,6 @@
 //! `weir modules` and `weir rm module`.
 
-use api::dto::{Module, ModuleKind, ModuleList};
+use api::dto::{Module, ModuleKind, ModuleList, PassedTests};
 use clap::Args;
 use comfy_table::Table;
 
@@ -23,11 +23,13 @@ pub(crate) fn list(session: &Session) -> anyhow::Result<()> {
     let list: ModuleList = answer.read()?;
     let names = || list.modules.iter().map(|module| module.digest.to_string()).collect();
     let table = || {
-        let mut table = output::table(["DIGEST", "KIND", "SIZE", "TAGS", "USED BY"]);
+        let mut table = output::table(["DIGEST", "KIND", "SIZE", "TESTS", "TAGS", "USED BY"]);
         for module in &list.modules {
             let (tags, users) = (output::list(&module.tags), output::list(&module.used_by));
             let size = output::bytes(module.size_bytes);
-            table.add_row(output::row([&module.digest.short(), &kind(module.kind), &size, &tags, &users]));
+            let passed = module.tests.as_ref().map_or("-".to_owned(), |tests| tests.cases.to_string());
+            let (digest, kind) = (module.digest.short(), kind(module.kind));
+            table.add_row(output::row([&digest, &kind, &size, &passed, &tags, &users]));
         }
         table
     };
@@ -53,9 +55,14 @@ pub(crate) fn sheet(module: &Module) -> Table {
         ("size", format!("{} ({} bytes)", output::bytes(module.size_bytes), module.size_bytes)),
         ("imports", output::list(&module.imports)),
         ("exports", output::list(&module.exports)),
+        ("tests", module.tests.as_ref().map_or("-".to_owned(), tests)),
         ("tags", output::list(&module.tags)),
         ("used by", output::list(&module.used_by)),
     ])
+}
+
+fn tests(tests: &PassedTests) -> String {
+    format!("{} cases passed when it was pushed, {}", tests.cases, tests.digest)
 }
 
 pub(crate) fn kind(kind: ModuleKind) -> &'static str {

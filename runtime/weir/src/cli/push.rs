@@ -1,47 +1,134 @@
 //! `weir push`: uploads modules under the digest of their bytes.
 //!
-//! The digest is made here, before anything is sent, so what the node keeps is what was read, or nothing.
+//! The digest is made here, before anything is sent, so what the node keeps is what was read, or nothing. A
+//! project's module is built and tested first, and refused here if a case differs.
 
 use std::fs::File;
 use std::io::{IsTerminal as _, Read, Seek as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use api::dto::PassedTests;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use model::{Digest, DigestBuilder, TagName};
 
 use super::exit::{Ended, Exit};
+use super::new::{build_project, project};
 use super::output::{self, Output};
+use super::test::{test, verdict};
 use super::{Remote, Session, tags};
-use crate::client::Sent;
+use crate::app::workbench::Workbench;
+use crate::client::{Sent, json_text};
+use crate::config::{Environment, LocalConfig, LocalFlags};
+use crate::logging;
+use crate::project::Project;
+use crate::project::cases::read::Missing;
+use crate::project::report::Report;
 
 /// The arguments of `weir push`.
 #[derive(Args)]
+#[command(after_help = "\
+Without FILE, in the folder of a project, it builds the project, runs its cases and uploads its module
+only if all pass; the digest of the cases is kept with the module, see `weir inspect`.
+
+Examples:
+  weir push --tag mask                     a project: build, test, upload
+  weir push mask.wasm --tag mask-pii:1.2   a file, as it is")]
 pub(crate) struct PushArgs {
-    /// The modules: components or core modules
-    #[arg(value_name = "FILE", required = true)]
-    pub(crate) files: Vec<PathBuf>,
+    /// The modules: components or core modules [default: the one of the project in this folder]
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
     /// Let this tag name the module
     #[arg(long, value_name = "TAG")]
-    pub(crate) tag: Option<TagName>,
+    tag: Option<TagName>,
+    /// Upload the project's module as it is, without building it first
+    #[arg(long, conflicts_with = "files")]
+    no_build: bool,
+    /// Upload the project's module without running its cases
+    #[arg(long, conflicts_with = "files")]
+    no_test: bool,
+    #[command(flatten)]
+    local: LocalFlags,
     #[command(flatten)]
     pub(crate) remote: Remote,
 }
 
+/// Uploads files, or the module of the project in this folder.
+pub(crate) fn run(session: &Session, args: &PushArgs, environment: &dyn Environment) -> anyhow::Result<()> {
+    if !args.files.is_empty() {
+        return push(session, &args.files, args.tag.as_ref());
+    }
+    let project = project(Path::new(""))?;
+    if !args.no_build {
+        build_project(&project)?;
+    }
+    let passed = if args.no_test {
+        None
+    } else {
+        let config = LocalConfig::new(&args.local, environment)?;
+        logging::start(&config.log)?;
+        let bench = Workbench::new(&config)?;
+        Some(passed(&bench, &config, &project)?)
+    };
+    push_project(session, &project, passed.as_ref(), args.tag.as_ref())
+}
+
+/// Runs a project's cases; says which passed.
+///
+/// # Errors
+/// Where not all do: nothing is to be uploaded then.
+fn passed(bench: &Workbench, config: &LocalConfig, project: &Project) -> anyhow::Result<Report> {
+    let report = test(bench, config, &project.module, &project.tests, Missing::IsAnError)?.report;
+    if report.is_passed() {
+        output::talk(&report.summary());
+    } else {
+        output::talk(&report.text());
+        verdict(&report).context("nothing was uploaded; --no-test uploads it nevertheless")?;
+    }
+    Ok(report)
+}
+
+/// Uploads a project's module, and keeps the digest of the cases that it passed with it.
+///
+/// # Errors
+/// Where the node refuses, or the module is not the one that was tested.
+pub(crate) fn push_project(
+    session: &Session,
+    project: &Project,
+    passed: Option<&Report>,
+    tag: Option<&TagName>,
+) -> anyhow::Result<()> {
+    let named = || format!("push {}", project.module.display());
+    let digest = upload(session, &project.module).with_context(named)?;
+    if let Some(report) = passed {
+        if report.module != digest {
+            let message = format!("the module was {} when it was tested: push again", report.module);
+            return Err(Ended::new(Exit::Failed, message)).with_context(named);
+        }
+        let tests = json_text(&PassedTests { digest: report.tests, cases: report.count() });
+        let place = format!("/v1/modules/{digest}/tests");
+        session.client.put(&place, Sent::Text("application/json", &tests)).with_context(named)?;
+    }
+    tag.map_or(Ok(()), |tag| set_tag(session, tag, digest))
+}
+
 /// Uploads modules, one after the other.
-pub(crate) fn push(session: &Session, files: &[PathBuf], tag: Option<&TagName>) -> anyhow::Result<()> {
+fn push(session: &Session, files: &[PathBuf], tag: Option<&TagName>) -> anyhow::Result<()> {
     if tag.is_some() && files.len() > 1 {
         let message = "a tag names one module: push the files one by one, or without --tag";
         return Err(Ended::new(Exit::Usage, message).into());
     }
     for path in files {
         let digest = upload(session, path).with_context(|| format!("push {}", path.display()))?;
-        if let Some(tag) = tag {
-            tags::set(session, tag, digest)?;
-            output::talk(&format!("tag {tag} names {digest}"));
-        }
+        tag.map_or(Ok(()), |tag| set_tag(session, tag, digest))?;
     }
+    Ok(())
+}
+
+fn set_tag(session: &Session, tag: &TagName, digest: Digest) -> anyhow::Result<()> {
+    tags::set(session, tag, digest)?;
+    output::talk(&format!("tag {tag} names {digest}"));
     Ok(())
 }
 

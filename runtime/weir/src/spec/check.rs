@@ -11,7 +11,8 @@ use super::{Origin, PipelineSpec, SinkSpec, SourceSpec, StepSpec};
 
 const STEPS_MAX: usize = 16;
 const PATTERNS_MAX: usize = 64;
-const CONFIG_BYTES_MAX: usize = 256 << 10;
+/// The longest configuration of a step, in bytes of JSON.
+pub(crate) const CONFIG_BYTES_MAX: usize = 256 << 10;
 const PACK_EVENTS: u32 = 1_000;
 const PACK_EVENTS_MAX: u32 = 65_536;
 const PACK_BYTES: u32 = 256 << 10;
@@ -121,7 +122,11 @@ fn default_name(at: usize, module: &ModuleRef, taken: &mut BTreeSet<String>) -> 
     free.expect("the numbers do not end before a free name is found")
 }
 
-fn check_limits(table: LimitsTable) -> Result<Limits, (&'static str, String)> {
+/// The limits of a step; what the table leaves out has its default.
+///
+/// # Errors
+/// The key whose value no step may have, and why.
+pub(crate) fn check_limits(table: LimitsTable) -> Result<Limits, (&'static str, String)> {
     let (default, max) = (Limits::DEFAULT, Limits::MAX);
     let in_bounds = |name, wanted: Option<u64>, default: u64, max: u64| match wanted {
         None => Ok(default),

@@ -1,7 +1,8 @@
-//! The text of a pipeline file, TOML or JSON: from text to values, and from a key back to its line.
+//! The text of a file that people write, TOML, JSON or YAML: from text to values, and from a key back to its
+//! line.
 //!
-//! Both languages have the same shape. A text that begins with `{` is JSON, for no TOML file can. Places are
-//! looked up only when there is an error to tell.
+//! All have the same shape. A text that begins with `{` is JSON where TOML is expected, for no TOML file can;
+//! YAML takes in JSON by itself. Places are looked up only when there is an error to tell.
 
 use std::fmt;
 
@@ -12,11 +13,12 @@ use serde_path_to_error::Segment;
 use toml::de::{DeTable, DeValue};
 
 use super::suggest::explain_unknown;
+use super::yaml;
 
 /// The longest text that is read.
 pub(crate) const TEXT_BYTES_MAX: usize = 1 << 20;
 
-/// What is wrong in a pipeline file, and where.
+/// What is wrong in a file, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SpecError {
     /// What kind of error it is.
@@ -36,7 +38,7 @@ pub(crate) struct SpecError {
 /// What kind of error a file has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SpecErrorKind {
-    /// It is not a pipeline.
+    /// It does not say what such a file has to.
     Invalid,
     /// It is one that would read what it writes.
     Loop,
@@ -63,11 +65,14 @@ impl SpecError {
 
 /// A way down into the file: names of keys, and places in arrays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct KeyPath(Vec<Key>);
+pub(crate) struct KeyPath(pub(super) Vec<Key>);
 
+/// One step down.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Key {
+pub(super) enum Key {
+    /// To the value of this key.
     Name(String),
+    /// To this element.
     Index(usize),
 }
 
@@ -119,12 +124,26 @@ impl From<&serde_path_to_error::Path> for KeyPath {
 pub(crate) struct Document {
     file: String,
     text: String,
+    language: Language,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Language {
+    Json,
+    Toml,
+    Yaml,
 }
 
 impl Document {
-    /// A text with the name that errors give it.
+    /// A text in TOML or JSON, with the name that errors give it.
     pub(crate) fn new(text: &str, file: &str) -> Self {
-        Self { file: file.to_owned(), text: text.to_owned() }
+        let language = if text.trim_start().starts_with('{') { Language::Json } else { Language::Toml };
+        Self { file: file.to_owned(), text: text.to_owned(), language }
+    }
+
+    /// A text in YAML or JSON, with the name that errors give it.
+    pub(crate) fn yaml(text: &str, file: &str) -> Self {
+        Self { file: file.to_owned(), text: text.to_owned(), language: Language::Yaml }
     }
 
     /// The text.
@@ -135,12 +154,16 @@ impl Document {
     /// Reads the text into a type that serde knows.
     ///
     /// # Errors
-    /// When the text is too long, is neither TOML nor JSON, or has another shape than `T`.
+    /// When the text is too long, is not of its language, or has another shape than `T`.
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, SpecError> {
         if self.text.len() > TEXT_BYTES_MAX {
-            return Err(self.error(&KeyPath::root(), "the file is larger than 1 MiB; a pipeline never is"));
+            return Err(self.error(&KeyPath::root(), "the file is larger than 1 MiB, the most that is read"));
         }
-        let value = if self.is_json() { self.json()? } else { self.toml()? };
+        let value = match self.language {
+            Language::Json => self.json()?,
+            Language::Toml => self.toml()?,
+            Language::Yaml => self.yaml_value()?,
+        };
         serde_path_to_error::deserialize(value).map_err(|error| {
             let path = KeyPath::from(error.path());
             self.error(&path, &explain_unknown(&error.inner().to_string()))
@@ -149,8 +172,11 @@ impl Document {
 
     /// An error about the value at `path`, with its place in the text.
     pub(crate) fn error(&self, path: &KeyPath, message: &str) -> SpecError {
-        let offset =
-            if self.is_json() { json_offset(&self.text, path) } else { toml_offset(&self.text, path) };
+        let offset = match self.language {
+            Language::Json => json_offset(&self.text, path),
+            Language::Toml => toml_offset(&self.text, path),
+            Language::Yaml => yaml::offset(&self.text, path),
+        };
         self.error_at(offset.unwrap_or(0), path, message)
     }
 
@@ -167,8 +193,15 @@ impl Document {
         }
     }
 
-    fn is_json(&self) -> bool {
-        self.text.trim_start().starts_with('{')
+    fn yaml_value(&self) -> Result<Value, SpecError> {
+        yaml::parse(&self.text).map_err(|error| SpecError {
+            kind: SpecErrorKind::Invalid,
+            file: self.file.clone(),
+            line: error.line,
+            column: error.column,
+            key: String::new(),
+            message: error.message,
+        })
     }
 
     fn json(&self) -> Result<Value, SpecError> {

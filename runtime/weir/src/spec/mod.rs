@@ -1,5 +1,5 @@
 //! The pipeline file: from its text to a specification that is known to make sense, and with the tags
-//! resolved, to a plan.
+//! resolved, to a plan. What reads its text, [`Document`], reads the other files that people write as well.
 //!
 //! Everything that can be judged without a broker is judged in [`PipelineSpec::parse`]; every error names
 //! file, line, column and key. What needs a broker (which digest a tag stands for, which stream holds the
@@ -13,6 +13,7 @@ pub(crate) mod humane;
 mod lock;
 mod plan_diff;
 mod suggest;
+pub(crate) mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -24,12 +25,12 @@ use model::{
 };
 
 pub(crate) use attestation::{Attested, AttestedRevision, PublicKey, SigningKey};
-pub(crate) use document::{SpecError, SpecErrorKind, TEXT_BYTES_MAX};
-pub(crate) use file::{ModuleRef, Start, schema_text};
+pub(crate) use check::{CONFIG_BYTES_MAX, check_limits};
+pub(crate) use document::{Document, KeyPath, SpecError, SpecErrorKind, TEXT_BYTES_MAX};
+pub(crate) use file::{LimitsTable, ModuleRef, Start, schema_text};
 pub(crate) use lock::{LOCK_FILE, Lock};
 pub(crate) use plan_diff::{PlanChange, plan_changes, value_changes};
-
-use document::{Document, KeyPath};
+pub(crate) use suggest::nearest;
 
 /// A pipeline as its file says it, valid in itself.
 #[derive(Clone, Debug)]

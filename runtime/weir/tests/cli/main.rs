@@ -155,7 +155,8 @@ fn an_answer_is_a_table_json_or_names() {
     let node = Node::answering(&[("GET /v1/modules", 200, &list)]);
     let short = &DIGEST[..19];
     let table = format!(
-        "DIGEST               KIND         SIZE     TAGS    USED BY\n{short}  core-module  2.0 KiB  m:1, m  flights\n"
+        "DIGEST               KIND         SIZE     TESTS  TAGS    USED BY\n\
+         {short}  core-module  2.0 KiB  -      m:1, m  flights\n"
     );
     for (line, expected) in [
         ("modules", table),

@@ -1,0 +1,158 @@
+//! What a new project begins with: the files of `sdk/*/template*`, and a copy of the SDK, since there is no
+//! package of it in a registry.
+//!
+//! The table is explicit, so that a file which is missing is found when the program is built, and one that is
+//! forgotten by the test below.
+
+use clap::ValueEnum;
+
+/// The languages that there is a template for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Language {
+    /// A component, by cargo.
+    Rust,
+}
+
+/// One file of a new project.
+#[derive(Clone, Copy)]
+pub(crate) struct TemplateFile {
+    /// Where it goes, below the project's folder.
+    pub(crate) place: &'static str,
+    /// What it holds; in text `{{name}}` and `{{name_}}` stand for the project's name.
+    pub(crate) bytes: &'static [u8],
+    /// Where it comes from, below the tree's folder.
+    #[cfg(test)]
+    source: &'static str,
+}
+
+macro_rules! files {
+    ($($source:literal => $place:literal,)*) => {
+        &[$(TemplateFile {
+            place: $place,
+            bytes: include_bytes!(concat!("../../../../", $source)),
+            #[cfg(test)]
+            source: $source,
+        },)*]
+    };
+}
+
+impl Language {
+    /// The files of a new project in this language.
+    pub(crate) fn files(self) -> &'static [TemplateFile] {
+        match self {
+            Self::Rust => RUST,
+        }
+    }
+
+    /// The language as it is typed.
+    #[cfg(test)]
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value().expect("no language is hidden").get_name().to_owned()
+    }
+}
+
+const RUST: &[TemplateFile] = files! {
+    "sdk/rust/template/.gitignore" => ".gitignore",
+    "sdk/rust/template/Cargo.lock" => "Cargo.lock",
+    "sdk/rust/template/Cargo.toml" => "Cargo.toml",
+    "sdk/rust/template/README.md" => "README.md",
+    "sdk/rust/template/samples/events.ndjson" => "samples/events.ndjson",
+    "sdk/rust/template/src/lib.rs" => "src/lib.rs",
+    "sdk/rust/template/tests/cases.yaml" => "tests/cases.yaml",
+    "sdk/rust/template/weir.toml" => "weir.toml",
+    "sdk/rust/Cargo.toml" => "weir-sdk/Cargo.toml",
+    "sdk/rust/README.md" => "weir-sdk/README.md",
+    "sdk/rust/examples/shout.rs" => "weir-sdk/examples/shout.rs",
+    "sdk/rust/src/bindings.rs" => "weir-sdk/src/bindings.rs",
+    "sdk/rust/src/host.rs" => "weir-sdk/src/host.rs",
+    "sdk/rust/src/lib.rs" => "weir-sdk/src/lib.rs",
+    "sdk/rust/src/message.rs" => "weir-sdk/src/message.rs",
+    "sdk/rust/src/reject.rs" => "weir-sdk/src/reject.rs",
+    "sdk/rust/src/runtime.rs" => "weir-sdk/src/runtime.rs",
+    "wit/README.md" => "weir-sdk/wit/README.md",
+    "wit/transform.wit" => "weir-sdk/wit/transform.wit",
+};
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+    use crate::project::Project;
+
+    fn root() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    }
+
+    /// The files of these folders that belong to the tree, by their paths below it.
+    fn in_the_tree(folders: &[String]) -> BTreeSet<String> {
+        let output = std::process::Command::new("git")
+            .args(["ls-files", "--cached", "--others", "--exclude-standard", "--"])
+            .args(folders)
+            .current_dir(root())
+            .output()
+            .expect("git is needed to know which files belong to the tree");
+        String::from_utf8(output.stdout).expect("paths are UTF-8").lines().map(str::to_owned).collect()
+    }
+
+    /// All folders `sdk/*/template*`.
+    fn template_folders() -> Vec<String> {
+        let list =
+            |path: PathBuf| std::fs::read_dir(path).expect("a folder").map(|entry| entry.expect("an entry"));
+        let sdks = list(root().join("sdk")).filter(|entry| entry.path().is_dir());
+        let mut folders: Vec<String> = sdks
+            .flat_map(|sdk| {
+                let sdk_name = sdk.file_name().into_string().expect("a name in UTF-8");
+                let names =
+                    list(sdk.path()).map(|entry| entry.file_name().into_string().expect("a name in UTF-8"));
+                names
+                    .filter(|name| name.starts_with("template"))
+                    .map(move |name| format!("sdk/{sdk_name}/{name}"))
+            })
+            .collect();
+        folders.sort_unstable();
+        folders
+    }
+
+    #[test]
+    fn every_file_of_a_template_is_in_the_table() {
+        let listed: BTreeSet<String> = Language::value_variants()
+            .iter()
+            .flat_map(|language| language.files())
+            .map(|file| file.source.to_owned())
+            .collect();
+        let folders = template_folders();
+        assert!(!folders.is_empty(), "there are templates");
+        let there = in_the_tree(&folders);
+        let in_templates = listed
+            .iter()
+            .filter(|source| folders.iter().any(|folder| source.starts_with(&format!("{folder}/"))));
+        assert_eq!(in_templates.cloned().collect::<BTreeSet<_>>(), there, "the table, and the tree");
+        // What the copy of the SDK is made of is whole.
+        let library = in_the_tree(&["sdk/rust/src".into(), "wit".into()]);
+        assert!(library.is_subset(&listed), "{:?}", library.difference(&listed));
+    }
+
+    #[test]
+    fn every_template_is_a_project_with_cases_and_samples() {
+        for language in Language::value_variants() {
+            let files = language.files();
+            let places: BTreeSet<&str> = files.iter().map(|file| file.place).collect();
+            assert_eq!(places.len(), files.len(), "{language:?}: each place once");
+            for needed in ["weir.toml", "README.md", "samples/events.ndjson"] {
+                assert!(places.contains(needed), "{language:?}: {needed}");
+            }
+            assert!(places.iter().any(|place| place.starts_with("tests/") && place.ends_with(".yaml")));
+            let file = files.iter().find(|file| file.place == "weir.toml").expect("it is there");
+            let text =
+                String::from_utf8_lossy(file.bytes).replace("{{name}}", "a-b").replace("{{name_}}", "a_b");
+            let project = Project::parse(&text, Path::new("a-b")).unwrap_or_else(|error| panic!("{error}"));
+            assert!(!project.build.is_empty(), "{language:?}: there is something to run");
+            assert!(
+                project.build.iter().all(|step| step.get.is_some()),
+                "{language:?}: it says how to get it"
+            );
+        }
+    }
+}

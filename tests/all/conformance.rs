@@ -1,0 +1,55 @@
+//! One suite for all SDKs: `tests/conformance`, run by `weir test` against the reference module of each.
+//!
+//! What a language cannot do stands here by name, and in the README of its SDK; everything else has to pass.
+
+use serde_json::Value;
+use weir_tests::{guests, node, process::root};
+
+/// The reference modules, each with the cases that its language cannot meet.
+const MODULES: &[(&str, &[&str])] = &[("reference_rust", &[])];
+
+/// What `weir test` says of a module.
+fn run(module: &str) -> Value {
+    let cache = tempfile::tempdir().expect("a folder can be made");
+    let output = node::command()
+        .arg("test")
+        .arg(root().join("tests/conformance"))
+        .arg("--module")
+        .arg(guests::guest_path(module))
+        .args(["-o", "json", "--cache-dir"])
+        .arg(cache.path())
+        .output()
+        .expect("the program runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{module}: {error}: {said}"))
+}
+
+/// The cases of a report that did not pass, by name, with all that is known of them.
+fn not_passed(report: &Value) -> Vec<(String, Value)> {
+    let files = report["files"].as_array().expect("files");
+    let cases = files.iter().flat_map(|file| {
+        let name = file["file"].as_str().expect("a name").to_owned();
+        let cases = file["cases"].as_array().expect("cases");
+        cases.iter().map(move |case| (format!("{name}: {}", case["name"].as_str().expect("a name")), case.clone()))
+    });
+    cases.filter(|(_, case)| case["result"] != "passed").collect()
+}
+
+#[test]
+fn every_sdk_passes_the_suite() {
+    let mut unexpected = Vec::new();
+    println!("{:<18} {:>6} {:>6}", "module", "passed", "cases");
+    for (module, known) in MODULES {
+        let report = run(module);
+        let lacking = not_passed(&report);
+        let passed = report["passed"].as_u64().expect("a number");
+        println!("{module:<18} {passed:>6} {:>6}", passed + lacking.len() as u64);
+        let names: Vec<&str> = lacking.iter().map(|(name, _)| name.as_str()).collect();
+        let new = lacking.iter().filter(|(name, _)| !known.contains(&name.as_str()));
+        unexpected.extend(new.map(|(name, case)| format!("{module}: {name}: {}", case["differences"])));
+        let stale = known.iter().filter(|name| !names.contains(name));
+        unexpected.extend(stale.map(|name| format!("{module}: {name}: passes now; take it off the list")));
+        assert!(passed > 0, "{module}: the suite has cases");
+    }
+    assert!(unexpected.is_empty(), "{}", unexpected.join("\n"));
+}
