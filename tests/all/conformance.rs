@@ -30,7 +30,9 @@ fn not_passed(report: &Value) -> Vec<(String, Value)> {
     let cases = files.iter().flat_map(|file| {
         let name = file["file"].as_str().expect("a name").to_owned();
         let cases = file["cases"].as_array().expect("cases");
-        cases.iter().map(move |case| (format!("{name}: {}", case["name"].as_str().expect("a name")), case.clone()))
+        cases
+            .iter()
+            .map(move |case| (format!("{name}: {}", case["name"].as_str().expect("a name")), case.clone()))
     });
     cases.filter(|(_, case)| case["result"] != "passed").collect()
 }

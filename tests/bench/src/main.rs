@@ -11,6 +11,7 @@
 
 mod count;
 mod languages;
+mod limits;
 mod pairs;
 mod plot;
 mod process;

@@ -25,6 +25,8 @@ pub(crate) struct Row {
     pub(crate) met: Option<bool>,
     /// The figures behind it, and what limits it.
     pub(crate) note: String,
+    /// What limits it, from profiles.
+    pub(crate) limit: &'static str,
     /// Of rows about growth: the setting, and what was measured there.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) points: Vec<(f64, f64)>,
@@ -76,6 +78,7 @@ impl Row {
             unit: unit.to_owned(),
             met: goal.met(value),
             note: String::new(),
+            limit: crate::limits::of(id),
             points: Vec::new(),
         }
     }
@@ -143,8 +146,9 @@ impl Report {
             let met = row.met.map_or("", |met| if met { "yes" } else { "NO" });
             let Row { id, name, goal, unit, note, .. } = row;
             println!("{id:>4}  {name:<62} {value:>9} {spread:>8}  {goal:<9} {unit:<14} {met}");
-            if !note.is_empty() {
-                println!("      {note}");
+            let limit = if row.limit.is_empty() { String::new() } else { format!("limit: {}", row.limit) };
+            for line in [note.as_str(), &limit].into_iter().filter(|line| !line.is_empty()) {
+                println!("      {line}");
             }
         }
         println!();
