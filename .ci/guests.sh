@@ -80,7 +80,7 @@ zig_module() {
 # The modules of the SDKs.
 hello_c() {
     project c sdk/c/weir.h
-    "${zig_c[@]//NEW/$1}" "$guests/hello/c/transform.c"
+    (cd "$guests/hello/c" && "${zig_c[@]//NEW/$1}" transform.c)
 }
 
 hello_zig() {
