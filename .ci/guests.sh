@@ -89,7 +89,7 @@ hello_zig() {
 }
 
 reference_assemblyscript() {
-    (cd sdk/assemblyscript && asc reference/reference.ts -O3 --runtime minimal --exportStart _initialize \
+    (cd sdk/assemblyscript && asc reference/reference.ts -O3 --debug --runtime minimal --exportStart _initialize \
         --use abort=weir/abort --use seed=weir/seed --use trace=weir/trace --outFile "$1")
 }
 
