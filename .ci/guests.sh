@@ -89,7 +89,7 @@ zig_module() {
 # The modules of the SDKs.
 hello_c() {
     project c sdk/c/weir.h
-    "${zig_c[@]//NEW/$1}" "$guests/hello/c/transform.c"
+    (cd "$guests/hello/c" && "${zig_c[@]//NEW/$1}" transform.c)
 }
 
 hello_zig() {
@@ -98,7 +98,7 @@ hello_zig() {
 }
 
 reference_assemblyscript() {
-    (cd sdk/assemblyscript && asc reference/reference.ts -O3 --runtime minimal --exportStart _initialize \
+    (cd sdk/assemblyscript && asc reference/reference.ts -O3 --debug --runtime minimal --exportStart _initialize \
         --use abort=weir/abort --use seed=weir/seed --use trace=weir/trace --outFile "$1")
 }
 

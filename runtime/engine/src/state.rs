@@ -58,6 +58,12 @@ impl State {
         self.clock_ns = event.timestamp_ns;
     }
 
+    /// What the monotonic clock shows: never zero, which Go's runtime takes for a clock that is broken, and ends
+    /// itself when it collects garbage.
+    pub(crate) fn monotonic_ns(&self) -> u64 {
+        self.clock_ns.max(1)
+    }
+
     /// Sleeping takes no time; it moves the guest's clock.
     pub(crate) fn sleep_until(&mut self, instant_ns: u64) {
         self.clock_ns = self.clock_ns.max(instant_ns);

@@ -153,7 +153,8 @@ fn link_clocks(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             if clock > 1 {
                 return Ok(NOTSUP);
             }
-            let now = call.data().clock_ns;
+            let state = call.data();
+            let now = if clock == 0 { state.clock_ns } else { state.monotonic_ns() };
             put(&mut call, at, &now.to_le_bytes())
         },
     )?;

@@ -180,7 +180,7 @@ fn terminal(instance: &mut Interface<'_>, item: &str) -> wasmtime::Result<bool> 
 
 fn monotonic_clock(instance: &mut Interface<'_>, item: &str) -> wasmtime::Result<bool> {
     match item {
-        "now" => instance.func_wrap(item, |store: Context<'_>, (): ()| Ok((store.data().clock_ns,)))?,
+        "now" => instance.func_wrap(item, |store: Context<'_>, (): ()| Ok((store.data().monotonic_ns(),)))?,
         "resolution" => instance.func_wrap(item, |_, (): ()| Ok((1_u64,)))?,
         "subscribe-instant" => {
             instance.func_wrap(item, |store, (instant,): (u64,)| subscribe(store, instant))?;

@@ -1,6 +1,7 @@
 //! WASI preview 1 as core modules see it; randomness and clocks are in `determinism`.
 
 use engine::LogSource;
+use model::Event;
 
 use crate::guests::{event, guest_fault, logged, module, once, payload, reporting};
 
@@ -86,4 +87,19 @@ fn sleeping_moves_the_clock() {
     assert_eq!(answer[8..12], 1_u32.to_le_bytes(), "one of the two is due");
     assert_eq!(answer[16], 0);
     assert_eq!(answer[17..25], 42_u64.to_le_bytes());
+}
+
+/// Go's runtime ends itself when it collects garbage and the monotonic clock is zero, as with the time that
+/// `weir run` gives to events.
+#[test]
+fn the_monotonic_clock_is_never_zero() {
+    let imports = r#"
+        (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))"#;
+    let body = "(drop (call $clock (i32.const 0) (i64.const 1) (i32.const 1024)))
+        (drop (call $clock (i32.const 1) (i64.const 1) (i32.const 1032)))";
+    let module = module(&reporting(imports, body, 16, ""));
+    let first_moment = Event { timestamp_ns: 0, ..event(1) };
+    let answer = payload(once(&module, &first_moment));
+    assert_eq!(answer[..8], 0_u64.to_le_bytes(), "the wall clock is the event's");
+    assert_eq!(answer[8..], 1_u64.to_le_bytes());
 }
