@@ -50,6 +50,7 @@ pub enum Mode {
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
+#[allow(clippy::large_enum_variant, reason = "there is one of them, and it is read once")]
 pub(crate) enum File {
     /// Make a CloudEvent of each event.
     Wrap {

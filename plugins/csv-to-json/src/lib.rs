@@ -1,16 +1,17 @@
 //! A transform that turns rows of CSV into JSON objects: one message for each row, or one for all of them.
 //!
-//! An event is any number of rows, in the form of RFC 4180 (the `csv` crate reads it), with or without a row
-//! of names first. Texts stay texts unless the configuration ([`Settings`]; README.md has the table) says
+//! An event is any number of rows, in the form of RFC 4180 (the `csv-core` crate reads it), with or without a
+//! row of names first. Texts stay texts unless the configuration ([`Settings`]; README.md has the table) says
 //! that a column is a number or a boolean; numbers keep their digits. What does not fit is refused with its
 //! line and column, the whole event at a time: nothing is guessed, padded or cut off.
 
+mod rows;
 mod settings;
 mod value;
 
-use csv::StringRecord;
 use weir_sdk::{Event, Reject, Result, transform};
 
+use rows::{Row, Rows};
 pub use settings::Settings;
 use settings::{Column, Output};
 
@@ -26,12 +27,14 @@ pub fn convert(event: Event, settings: &Settings) -> Result {
     if settings.quote.is_some_and(|quote| text.bytes().filter(|byte| *byte == quote).count() % 2 == 1) {
         return Err(Reject::new("a quote is not closed"));
     }
-    let mut rows = settings.reader().into_records(text);
-    let named = if settings.has_header { Some(header(rows.next())?) } else { None };
-    let columns = settings.columns(named.as_ref())?;
+    let mut rows = Rows::new(&settings.reader, text);
+    let columns = match settings.has_header {
+        true => settings.columns(Some(&header(&mut rows)?))?,
+        false => settings.columns(None)?,
+    };
     let mut objects = Vec::new();
-    for row in rows {
-        objects.push(object(&row?, &columns, settings)?);
+    while let Some(row) = rows.next() {
+        objects.push(object(&row, &columns, settings)?);
     }
     Ok(match settings.output {
         Output::Messages => objects.into_iter().map(|object| event.message(object)).collect(),
@@ -40,22 +43,22 @@ pub fn convert(event: Event, settings: &Settings) -> Result {
 }
 
 /// The row of names.
-fn header(row: Option<csv::Result<StringRecord>>) -> Result<StringRecord> {
-    Ok(row.ok_or("there is no row of column names: the payload is empty")??)
+fn header<'r>(rows: &'r mut Rows<'_>) -> Result<Row<'r>> {
+    Ok(rows.next().ok_or("there is no row of column names: the payload is empty")?)
 }
 
 /// One row as a JSON object.
-fn object(row: &StringRecord, columns: &[Column], settings: &Settings) -> Result<Vec<u8>> {
-    let line = row.position().map_or(0, csv::Position::line);
+fn object(row: &Row<'_>, columns: &[Column], settings: &Settings) -> Result<Vec<u8>> {
+    let line = row.line;
     if row.len() != columns.len() {
         let (fields, columns) = (row.len(), columns.len());
         return Err(Reject::new(format_args!(
             "line {line}: {fields} fields, but there are {columns} columns"
         )));
     }
-    let mut object = Vec::with_capacity(2 * row.as_slice().len() + 64);
+    let mut object = Vec::with_capacity(256);
     object.push(b'{');
-    for (field, column) in row.iter().zip(columns) {
+    for (field, column) in row.fields().zip(columns) {
         let start = object.len();
         if start > 1 {
             object.push(b',');
@@ -76,17 +79,6 @@ fn array(objects: &[Vec<u8>]) -> Vec<u8> {
     array.extend_from_slice(&objects.join(&b','));
     array.push(b']');
     array
-}
-
-/// Reading rows from a text.
-trait IntoRecords {
-    fn into_records(self, text: &str) -> csv::StringRecordsIntoIter<&[u8]>;
-}
-
-impl IntoRecords for csv::ReaderBuilder {
-    fn into_records(self, text: &str) -> csv::StringRecordsIntoIter<&[u8]> {
-        self.from_reader(text.as_bytes()).into_records()
-    }
 }
 
 #[cfg(test)]

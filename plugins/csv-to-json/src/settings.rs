@@ -1,22 +1,24 @@
 //! The step's configuration: read once, checked as a whole. README.md has it as a table.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use csv::{ReaderBuilder, StringRecord, Trim};
+use csv_core::{Reader, ReaderBuilder};
 use serde::Deserialize;
 use weir_sdk::{Reject, Result};
 
+use crate::rows::Row;
 use crate::value::{Empty, Kind};
 
 /// How to read rows and what to make of them.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(try_from = "File")]
 pub struct Settings {
     columns: Option<Vec<Column>>,
     types: BTreeMap<String, Kind>,
-    delimiter: u8,
     trim: bool,
+    pub(crate) reader: RefCell<Reader>,
     pub(crate) quote: Option<u8>,
     pub(crate) has_header: bool,
     pub(crate) empty: Empty,
@@ -87,25 +89,21 @@ fn quote() -> String {
 }
 
 impl Settings {
-    /// What reads rows so.
-    pub(crate) fn reader(&self) -> ReaderBuilder {
-        let mut builder = ReaderBuilder::new();
-        builder.has_headers(false).flexible(true).delimiter(self.delimiter);
-        builder.quoting(self.quote.is_some()).quote(self.quote.unwrap_or(b'"'));
-        builder.trim(if self.trim { Trim::All } else { Trim::None });
-        builder
-    }
-
     /// What a field says: nothing, if it is one of the texts that stand for that.
     pub(crate) fn says<'a>(&self, field: &'a str) -> &'a str {
+        let field = self.trimmed(field);
         if self.missing.iter().any(|missing| missing == field) { "" } else { field }
+    }
+
+    fn trimmed<'a>(&self, field: &'a str) -> &'a str {
+        if self.trim { field.trim() } else { field }
     }
 
     /// The columns, which the event names in its header if the configuration does not.
     ///
     /// # Errors
     /// When the header does not go with the configuration.
-    pub(crate) fn columns(&self, header: Option<&StringRecord>) -> Result<Cow<'_, [Column]>> {
+    pub(crate) fn columns(&self, header: Option<&Row<'_>>) -> Result<Cow<'_, [Column]>> {
         match (&self.columns, header) {
             (Some(columns), None) => Ok(Cow::Borrowed(columns)),
             (Some(columns), Some(header)) if header.len() == columns.len() => Ok(Cow::Borrowed(columns)),
@@ -114,7 +112,8 @@ impl Settings {
                 Err(Reject::new(format_args!("line 1: {fields} fields, but there are {columns} columns")))
             }
             (None, header) => {
-                let names = header.into_iter().flatten().map(str::to_owned);
+                let names = header.into_iter().flat_map(|row| row.fields());
+                let names = names.map(|name| self.trimmed(name).to_owned());
                 Ok(Cow::Owned(columns(names, &self.types)?))
             }
         }
@@ -149,6 +148,8 @@ impl TryFrom<File> for Settings {
         if quote == Some(delimiter) {
             return Err("'delimiter' and 'quote' are the same character".to_owned());
         }
+        let mut reader = ReaderBuilder::new();
+        reader.delimiter(delimiter).quoting(quote.is_some()).quote(quote.unwrap_or(b'"'));
         let has_header = file.header.unwrap_or(file.columns.is_none());
         let columns = file.columns.map(|names| columns(names.into_iter(), &file.types)).transpose()?;
         match &columns {
@@ -161,8 +162,8 @@ impl TryFrom<File> for Settings {
         Ok(Self {
             columns,
             types: file.types,
-            delimiter,
             trim: file.trim,
+            reader: RefCell::new(reader.build()),
             quote,
             has_header,
             empty: file.empty,
