@@ -108,10 +108,11 @@ test: tools ## All checks and all tests
 	        -- -D warnings; done
 	$(call say,documentation)
 	@RUSTDOCFLAGS='-D warnings' cargo doc --quiet --locked --no-deps --workspace
-	$(call say,tests of the SDK and the modules)
+	$(call say,tests of the SDKs and the modules)
 	@rm -f $(TEST_LOG)
 	@for guests in sdk/rust/Cargo.toml plugins/Cargo.toml; do \
 	    cargo test --locked --target-dir target/guests --manifest-path $$guests 2>&1 | tee -a $(TEST_LOG); done
+	@.ci/sdks.sh
 	$(call say,tests)
 	@cargo build --quiet --locked --workspace --bins
 	@cargo test --locked --workspace --no-fail-fast 2>&1 | tee -a $(TEST_LOG)

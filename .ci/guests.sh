@@ -3,12 +3,21 @@
 # they neither wait for the host's builds nor meet its features.
 #
 #   guests.sh plugins   the ready-made modules:  target/guests/wasm32-wasip2/release/*.wasm
-#   guests.sh tests     the tests' own as well:  in …/release/examples/, and target/guests/core/*.wasm
+#   guests.sh tests     the tests' own as well:  in …/release/examples/, and target/guests/core/*.wasm;
+#                       and of each SDK its reference module, target/guests/sdk/<language>.wasm, and what its
+#                       template makes, <language>-hello.wasm
 #
 # Quick when nothing has changed. Called by the Makefile and, under a lock, by the tests' harness.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+root=$PWD
+guests=$root/target/guests
+
+# What is not on PATH is in .tools; all caches of compilers lie in the target directory.
+export PATH=$PATH:$root/.tools/bin:$root/.tools/npm/node_modules/.bin
+export ZIG_GLOBAL_CACHE_DIR=$guests/zig ZIG_LOCAL_CACHE_DIR=$guests/zig
+export GOCACHE=$guests/go GOENV=off GOFLAGS='' GOTOOLCHAIN=local
 
 # components MANIFEST [WHAT…]: builds components with cargo.
 components() {
@@ -16,29 +25,116 @@ components() {
         --manifest-path "$@"
 }
 
-# core SOURCE NAME ZIG…: compiles one file to a core module, when it has changed.
-core() {
-    local source=$1 wasm=target/guests/core/$2.wasm
-    shift 2
-    if [ "$wasm" -nt "$source" ] && [ "$wasm" -nt tests/guests/c/weir.h ]; then return; fi
-    if [ ! -x .tools/bin/zig ]; then
-        echo "guests: error: .tools/bin/zig is missing: run 'make tools' first" >&2
-        exit 1
-    fi
-    mkdir -p target/guests/core
-    # Written aside and renamed, so that a test never reads half a module.
-    ZIG_GLOBAL_CACHE_DIR=target/guests/zig ZIG_LOCAL_CACHE_DIR=target/guests/zig .tools/bin/zig "$@" "$source"
-    mv target/guests/core/new.wasm "$wasm"
+# build WASM SOURCE… -- COMMAND…: runs a command that writes to NEW, when one of the sources (files, or all that
+# is in folders) is newer than the module. Written aside and renamed, so that a test never reads half of it.
+build() {
+    local wasm=$guests/$1 new=$guests/new.wasm sources=(.ci/guests.sh .ci/versions.sh)
+    shift
+    while [ "$1" != -- ]; do
+        sources+=("$1")
+        shift
+    done
+    shift
+    if [ -e "$wasm" ] && [ -z "$(find "${sources[@]}" -newer "$wasm" -print -quit)" ]; then return; fi
+    mkdir -p "$(dirname "$wasm")"
+    "${@//NEW/$new}"
+    mv "$new" "$wasm"
 }
 
+# need PROGRAM…: ends with what to do where one is missing.
+need() {
+    local program
+    for program in "$@"; do
+        if ! command -v "$program" >/dev/null; then
+            echo "guests: error: there is no '$program': run 'make tools' first" >&2
+            exit 1
+        fi
+    done
+}
+
+# project LANGUAGE FILE…: the project that a template makes, with the SDK's files, in target/guests/hello/LANGUAGE.
+project() {
+    local folder=$guests/hello/$1
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    cp -r "sdk/$1/template/." "${@:2}" "$folder"
+    find "$folder" -type f -exec sed -i 's/{{name_\{0,1\}}}/hello/g' {} +
+}
+
+zig_c=(zig cc -target wasm32-freestanding -std=c11 -O2 -g0 -msimd128 -Wall -Wextra -Werror -nostdlib
+    -Wl,--no-entry -Wl,-z,stack-size=65536 -Isdk/c -o NEW)
+zig_exe=(zig build-exe -target wasm32-freestanding -mcpu=generic+simd128 -O ReleaseSafe -fstrip -fno-entry -rdynamic
+    --stack 131072 -femit-bin=NEW --dep weir)
+go_build=(env GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -trimpath -buildvcs=false -ldflags=-w -o NEW)
+
+# The tests' own modules in C and Zig.
 c_module() {
-    core "tests/guests/c/$1.c" "$1-c" cc -target wasm32-freestanding -O2 -Wall -Wextra -Werror \
-        -Wno-unused-function -nostdlib -Wl,--no-entry -o target/guests/core/new.wasm
+    build "core/$1-c.wasm" "tests/guests/c/$1.c" sdk/c/weir.h -- "${zig_c[@]}" "tests/guests/c/$1.c"
 }
 
 zig_module() {
-    core "tests/guests/zig/$1.zig" "$1-zig" build-exe -target wasm32-freestanding -O ReleaseSmall \
-        -fno-entry -rdynamic -femit-bin=target/guests/core/new.wasm
+    build "core/$1-zig.wasm" "tests/guests/zig/$1.zig" sdk/zig/weir.zig -- \
+        "${zig_exe[@]}" "-Mroot=tests/guests/zig/$1.zig" -Mweir=sdk/zig/weir.zig
+}
+
+# The modules of the SDKs.
+hello_c() {
+    project c sdk/c/weir.h
+    "${zig_c[@]//NEW/$1}" "$guests/hello/c/transform.c"
+}
+
+hello_zig() {
+    project zig sdk/zig/weir.zig
+    "${zig_exe[@]//NEW/$1}" "-Mroot=$guests/hello/zig/transform.zig" -Mweir=sdk/zig/weir.zig
+}
+
+reference_rust() {
+    components sdk/rust/reference/Cargo.toml
+    cp "$guests/wasm32-wasip2/release/reference_rust.wasm" "$1"
+}
+
+hello_rust() {
+    project rust
+    mkdir "$guests/hello/rust/weir-sdk"
+    cp -rL sdk/rust/{Cargo.toml,README.md,examples,src,wit} "$guests/hello/rust/weir-sdk"
+    components "$guests/hello/rust/Cargo.toml"
+    cp "$guests/wasm32-wasip2/release/hello.wasm" "$1"
+}
+
+reference_assemblyscript() {
+    (cd sdk/assemblyscript && asc reference/reference.ts -O3 --runtime minimal --exportStart _initialize \
+        --use abort=weir/abort --use seed=weir/seed --use trace=weir/trace --outFile "$1")
+}
+
+# By the options of the template's own asconfig.json.
+hello_assemblyscript() {
+    project assemblyscript
+    cp sdk/assemblyscript/weir.ts "$guests/hello/assemblyscript/assembly"
+    (cd "$guests/hello/assemblyscript" && asc assembly/index.ts --outFile "$1")
+}
+
+reference_go() {
+    (cd sdk/go && "${go_build[@]//NEW/$1}" ./reference)
+}
+
+hello_go() {
+    project go sdk/go/weir
+    (cd "$guests/hello/go" && "${go_build[@]//NEW/$1}" .)
+}
+
+sdk_modules() {
+    need zig go asc
+    build sdk/rust.wasm sdk/rust wit -- reference_rust NEW
+    build sdk/rust-hello.wasm sdk/rust wit -- hello_rust NEW
+    build sdk/c.wasm sdk/c -- "${zig_c[@]}" sdk/c/reference/reference.c
+    build sdk/c-hello.wasm sdk/c -- hello_c NEW
+    build sdk/zig.wasm sdk/zig -- \
+        "${zig_exe[@]}" -Mroot=sdk/zig/reference/reference.zig -Mweir=sdk/zig/weir.zig
+    build sdk/zig-hello.wasm sdk/zig -- hello_zig NEW
+    build sdk/go.wasm sdk/go -- reference_go NEW
+    build sdk/go-hello.wasm sdk/go -- hello_go NEW
+    build sdk/assemblyscript.wasm sdk/assemblyscript -- reference_assemblyscript NEW
+    build sdk/assemblyscript-hello.wasm sdk/assemblyscript -- hello_assemblyscript NEW
 }
 
 case ${1-} in
@@ -52,8 +148,10 @@ esac
 components plugins/Cargo.toml
 if [ "$1" = tests ]; then
     components tests/guests/Cargo.toml --examples
+    need zig
     c_module upper
     c_module multi
     c_module hostile
     zig_module multi
+    sdk_modules
 fi

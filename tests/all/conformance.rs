@@ -6,7 +6,7 @@ use serde_json::Value;
 use weir_tests::{guests, node, process::root};
 
 /// The reference modules, each with the cases that its language cannot meet.
-const MODULES: &[(&str, &[&str])] = &[("reference_rust", &[])];
+const MODULES: &[(&str, &[&str])] = &[("rust", &[]), ("go", &[]), ("c", &[]), ("zig", &[]), ("assemblyscript", &[])];
 
 /// What `weir test` says of a module.
 fn run(module: &str) -> Value {

@@ -7,9 +7,14 @@ static uint64_t bytes(const char *text, uint32_t length) {
     return at_length((uint32_t)(uintptr_t)text, length);
 }
 
-EXPORT("weir_process") uint64_t weir_process(const uint8_t *at, uint32_t length) {
-    (void)length;
-    Event event = read_event(at);
+WEIR_EXPORT_("weir_alloc") uint8_t *weir_alloc(uint32_t length) {
+    weir_reset_();
+    return weir_take(length);
+}
+
+WEIR_EXPORT_("weir_process") uint64_t weir_process(const uint8_t *at, uint32_t length) {
+    weir_event event;
+    if (!weir_read_event_((weir_bytes){at, length}, &event)) __builtin_trap();
     switch (event.payload.length ? event.payload.at[0] : 0) {
     case 'p': return at_length(0xfffffff0u, 8);            /* a pointer outside the memory */
     case 'l': return at_length(16, 0xffffffffu);           /* a length beyond its end */

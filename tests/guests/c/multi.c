@@ -1,44 +1,29 @@
 /* Sends none, one or three messages, by the event's sequence, and refuses what begins with `no`. Gives the same
- * answers as ../examples/multi.rs, and exports weir_free, which the other modules here do without. */
+ * answers as ../examples/multi.rs, and exports weir_free, which modules made with the SDK do without. */
 #include "weir.h"
 
-static const Bytes NO = {(const uint8_t *)"the payload begins with no", 26};
-static const Bytes PART = {(const uint8_t *)"Part", 4};
-
-IMPORT("log") void weir_log(uint32_t level, const uint8_t *text, uint32_t length);
-
-EXPORT("weir_free") void weir_free(uint8_t *at, uint32_t length) {
-    (void)length;
-    if (at < heap_next) heap_next = at;
+WEIR_EXPORT_("weir_free") void weir_free(uint8_t *at, uint32_t length) {
+    (void)at, (void)length;
+    weir_reset_();
 }
 
-static void write_part(Answer *out, const Event *event, uint8_t part) {
-    *out->at++ = 0x93;
-    *out->at++ = 0xc0;
-    write_head(out, 0xc6, event->payload.length + 2);
-    write_raw(out, event->payload);
-    *out->at++ = '#';
-    *out->at++ = (uint8_t)('0' + part);
-    write_array(out, event->header_count + 1);
-    write_raw(out, event->headers);
-    *out->at++ = 0x92;
-    write_text(out, PART);
-    *out->at++ = 0xa1;
-    *out->at++ = (uint8_t)('0' + part);
+static void send_part(const weir_event *event, weir_answer *answer, unsigned part) {
+    weir_bytes number = weir_format("%u", part);
+    weir_message message = weir_reply(event, weir_format("%.*s#%u", WEIR_ARG(event->payload), part));
+    message.headers = weir_with_header(message.headers, weir_text("Part"), number);
+    weir_send(answer, &message);
 }
 
-EXPORT("weir_process") uint64_t weir_process(const uint8_t *at, uint32_t length) {
-    (void)length;
-    Event event = read_event(at);
-    if (event.payload.length >= 2 && event.payload.at[0] == 'n' && event.payload.at[1] == 'o') {
-        weir_log(1, NO.at, NO.length);
-        return reject(NO);
+static weir_status multi(const weir_event *event, weir_answer *answer) {
+    weir_bytes payload = event->payload;
+    if (payload.length >= 2 && payload.at[0] == 'n' && payload.at[1] == 'o') {
+        weir_bytes reason = weir_text("the payload begins with no");
+        weir_log(WEIR_INFO, reason);
+        return weir_reject(answer, reason);
     }
-    uint8_t count = (uint8_t)(event.sequence % 3 == 2 ? 3 : event.sequence % 3);
-    Answer out = answer(3 * (event.payload.length + event.headers.length + 64) + 16);
-    *out.at++ = 0x92;
-    *out.at++ = 0;
-    write_array(&out, count);
-    for (uint8_t part = 0; part < count; part++) write_part(&out, &event, part);
-    return finish(&out);
+    unsigned count = event->sequence % 3 == 2 ? 3 : (unsigned)(event->sequence % 3);
+    for (unsigned part = 0; part < count; part++) send_part(event, answer, part);
+    return WEIR_OK;
 }
+
+WEIR_TRANSFORM(multi)

@@ -1,0 +1,3 @@
+module weir-sdk
+
+go 1.24
