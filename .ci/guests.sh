@@ -14,8 +14,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
 guests=$root/target/guests
 
-# What is not on PATH is in .tools; all caches of compilers lie in the target directory.
-export PATH=$PATH:$root/.tools/bin:$root/.tools/npm/node_modules/.bin
+# What .ci/tools.sh fetched comes first; all caches of compilers lie in the target directory.
+export PATH=$root/.tools/bin:$root/.tools/npm/node_modules/.bin:$PATH
 export ZIG_GLOBAL_CACHE_DIR=$guests/zig ZIG_LOCAL_CACHE_DIR=$guests/zig
 export GOCACHE=$guests/go GOENV=off GOFLAGS='' GOTOOLCHAIN=local
 
@@ -80,7 +80,7 @@ zig_module() {
 # The modules of the SDKs.
 hello_c() {
     project c sdk/c/weir.h
-    "${zig_c[@]//NEW/$1}" "$guests/hello/c/transform.c"
+    (cd "$guests/hello/c" && "${zig_c[@]//NEW/$1}" transform.c)
 }
 
 hello_zig() {
@@ -102,7 +102,7 @@ hello_rust() {
 }
 
 reference_assemblyscript() {
-    (cd sdk/assemblyscript && asc reference/reference.ts -O3 --runtime minimal --exportStart _initialize \
+    (cd sdk/assemblyscript && asc reference/reference.ts -O3 --debug --runtime minimal --exportStart _initialize \
         --use abort=weir/abort --use seed=weir/seed --use trace=weir/trace --outFile "$1")
 }
 

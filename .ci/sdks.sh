@@ -10,8 +10,8 @@ root=$PWD
 vectors=$root/runtime/engine/testdata/wire.txt
 built=$root/target/guests/tests
 
-# What is not on PATH is in .tools; all caches of compilers lie in the target directory.
-export PATH=$PATH:$root/.tools/bin:$root/.tools/npm/node_modules/.bin
+# What .ci/tools.sh fetched comes first; all caches of compilers lie in the target directory.
+export PATH=$root/.tools/bin:$root/.tools/npm/node_modules/.bin:$PATH
 export ZIG_GLOBAL_CACHE_DIR=$root/target/guests/zig ZIG_LOCAL_CACHE_DIR=$root/target/guests/zig
 export GOCACHE=$root/target/guests/go GOENV=off GOFLAGS='' GOTOOLCHAIN=local
 

@@ -110,7 +110,7 @@ npm_tools() {
         done
         printf '\n  }\n}\n'
     } >"$tools/npm/package.json"
-    PATH=$PATH:$tools/bin npm install --prefix "$tools/npm" --silent --no-audit --no-fund --ignore-scripts \
+    PATH=$tools/bin:$PATH npm install --prefix "$tools/npm" --silent --no-audit --no-fund --ignore-scripts \
         || fail "could not fetch ${NPM_PACKAGES[*]}; check the network, then run this again"
     touch "$stamp"
 }

@@ -83,7 +83,8 @@ typedef weir_status weir_transform(const weir_event *event, weir_answer *answer)
 /* Sends a message: all of it is copied, so that nothing of it has to stay. Gives WEIR_OK. */
 static inline weir_status weir_send(weir_answer *answer, const weir_message *message);
 
-/* Refuses the event, for a reason in UTF-8; what was sent for it is not. Gives WEIR_REFUSED, to be returned. */
+/* Refuses the event; what was sent for it is not. A reason often has bytes of the event in it: what is not UTF-8
+ * becomes `?`. Gives WEIR_REFUSED, to be returned. */
 static inline weir_status weir_reject(weir_answer *answer, weir_bytes reason);
 
 /* A message with another payload and the event's headers. */
@@ -299,6 +300,29 @@ static inline weir_bytes weir_upper(weir_bytes text) {
         copy[i] = (uint8_t)(c - ((uint8_t)(c - 'a') < 26 ? 32 : 0));
     }
     return weir_bytes_(copy, text.length);
+}
+
+/* The length of the character of UTF-8 there, or 0 where there is none. */
+static inline size_t weir_character_(const uint8_t *at, size_t left) {
+    uint8_t first = at[0];
+    if (first < 0x80) return 1;
+    size_t length = first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+    if (length == 0 || length > left) return 0;
+    /* Longer than needed, a surrogate, or beyond the last character. */
+    uint8_t least = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+    uint8_t most = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+    if (at[1] < least || at[1] > most) return 0;
+    for (size_t i = 2; i < length; i++)
+        if ((at[i] & 0xc0) != 0x80) return 0;
+    return length;
+}
+
+static inline void weir_replace_what_is_not_text_(uint8_t *text, size_t length) {
+    for (size_t at = 0; at < length;) {
+        size_t character = weir_character_(text + at, length - at);
+        if (character == 0) text[at] = '?';
+        at += character ? character : 1;
+    }
 }
 
 /* Text in the making: the first pass counts, the second writes. */
@@ -581,6 +605,7 @@ static inline weir_status weir_reject(weir_answer *answer, weir_bytes reason) {
     answer->refused = true;
     weir_answer_room_(answer, (uint64_t)WEIR_FIELD_BYTES_ + reason.length);
     weir_write_text_(answer, reason);
+    weir_replace_what_is_not_text_(answer->start + answer->length - reason.length, reason.length);
     return WEIR_REFUSED;
 }
 

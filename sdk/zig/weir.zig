@@ -74,7 +74,7 @@ pub const Message = struct {
 /// How an event is refused, or ends for want of memory.
 pub const Refusal = error{ Rejected, OutOfMemory };
 
-/// Refuses the event for this reason, UTF-8: `return weir.reject("no order {d}", .{number})`. What was sent for
+/// Refuses the event for this reason: `return weir.reject("no order {d}", .{number})`. What was sent for
 /// it is not.
 pub fn reject(comptime format: []const u8, arguments: anytype) Refusal {
     state.reason = std.fmt.allocPrint(state.arena.allocator(), format, arguments) catch |err| return err;
@@ -233,7 +233,12 @@ pub const Answer = struct {
         try answer.send(.{ .payload = try std.json.Stringify.valueAlloc(answer.arena, value, .{}) });
     }
 
-    fn refuse(answer: *Answer, reason: []const u8) Allocator.Error![]const u8 {
+    /// A reason often has bytes of the event in it: what is not UTF-8 is replaced.
+    fn refuse(answer: *Answer, words: []const u8) Allocator.Error![]const u8 {
+        const reason = if (std.unicode.utf8ValidateSlice(words))
+            words
+        else
+            try std.fmt.allocPrint(answer.arena, "{f}", .{std.unicode.fmtUtf8(words)});
         answer.bytes.clearRetainingCapacity();
         try answer.bytes.ensureUnusedCapacity(answer.arena, 2 + field_bytes + reason.len);
         answer.array(2);

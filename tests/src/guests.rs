@@ -8,11 +8,11 @@ use std::sync::OnceLock;
 use crate::process::root;
 
 /// Where modules come from.
-const FOLDERS: [&str; 4] = ["wasm32-wasip2/release/examples", "core", "wasm32-wasip2/release", "sdk"];
+const FOLDERS: [&str; 4] = ["wasm32-wasip2/release/examples", "core", "wasm32-wasip2/release", ""];
 
 /// The bytes of a module: `upper` for a component of `tests/guests/examples`, `upper-c` or `multi-zig` for a
-/// core module, `mask_pii` for one of `plugins`, `go` for the reference module of an SDK and `go-hello` for what
-/// its template makes.
+/// core module, `mask_pii` for one of `plugins`, `sdk/c` for the reference module of an SDK and `sdk/c-hello` for
+/// what its template gives.
 ///
 /// # Panics
 /// When it cannot be built.
@@ -55,8 +55,8 @@ fn guests_are_built_and_told_apart_by_their_bytes() {
         ("mask_pii", b"\0asm\x0d\0\x01\0"),
         ("upper-c", b"\0asm\x01\0\0\0"),
         ("multi-zig", b"\0asm\x01\0\0\0"),
-        ("assemblyscript", b"\0asm\x01\0\0\0"),
-        ("go-hello", b"\0asm\x01\0\0\0"),
+        ("sdk/assemblyscript", b"\0asm\x01\0\0\0"),
+        ("sdk/go-hello", b"\0asm\x01\0\0\0"),
     ] {
         assert!(guest(name).starts_with(header), "{name}");
     }

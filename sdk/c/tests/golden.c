@@ -153,6 +153,24 @@ static void text_is_formatted(void) {
     assert(is(weir_upper(weir_text("az AZ \xc3\xa9 {`")), "AZ AZ \xc3\xa9 {`"));
 }
 
+static void a_reason_is_text(void) {
+    static const struct {
+        const char *from, *to;
+    } reasons[] = {
+        {"a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80z", "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80z"},
+        {"a\xffz", "a?z"},
+        {"\xc0\x80 \xe0\x9f\x80", "?? ???"},
+        {"\xed\xa0\x80 \xf4\x90\x80\x80", "??? ????"},
+        {"cut \xe2\x82", "cut ??"},
+    };
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++) {
+        weir_answer answer = {0};
+        weir_reject(&answer, weir_text(reasons[i].from));
+        weir_bytes bytes = weir_finish_(&answer);
+        assert(is(weir_bytes_(bytes.at + 3, bytes.length - 3), reasons[i].to));
+    }
+}
+
 static void memory_is_handed_out_again(void) {
     weir_reset_();
     uint8_t *first = weir_take(1);
@@ -186,8 +204,9 @@ int main(int count, char **arguments) {
     answers_are_written();
     every_length_is_written_in_its_form();
     text_is_formatted();
+    a_reason_is_text();
     memory_is_handed_out_again();
     configuration_is_read();
-    printf("weir.h: 7 tests passed\n");
+    printf("weir.h: 8 tests passed\n");
     return 0;
 }

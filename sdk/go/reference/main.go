@@ -3,7 +3,6 @@
 package main
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -28,8 +27,7 @@ func operate(event weir.Event) ([]weir.Message, error) {
 	case "subject":
 		return one(weir.Message{Subject: string(event.Payload)})
 	case "facts":
-		facts := fmt.Sprintf("%s|%d|%d|%d", event.Subject, event.Sequence, event.TimestampNs, len(event.Headers))
-		return one(weir.Message{Payload: []byte(facts)})
+		return one(weir.Message{Payload: facts(event)})
 	case "headers":
 		return one(event.Message(nil).With("Added", "one").With("Added", "two"))
 	case "reject":
@@ -47,11 +45,18 @@ func operate(event weir.Event) ([]weir.Message, error) {
 		for {
 		}
 	}
-	return nil, fmt.Errorf("unknown operation: %s", operation)
+	return nil, weir.Reject("unknown operation: " + operation)
 }
 
 func one(message weir.Message) ([]weir.Message, error) {
 	return []weir.Message{message}, nil
+}
+
+func facts(event weir.Event) []byte {
+	text := append([]byte(event.Subject), '|')
+	text = append(strconv.AppendUint(text, event.Sequence, 10), '|')
+	text = append(strconv.AppendUint(text, event.TimestampNs, 10), '|')
+	return strconv.AppendInt(text, int64(len(event.Headers)), 10)
 }
 
 // upper changes the letters a to z alone, whatever the bytes are.

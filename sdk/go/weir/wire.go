@@ -11,14 +11,14 @@ const headerBytesMin = 3
 // readEvent reads [subject, payload, [[name, value], …], sequence, timestamp_ns]. Text and payload stay where they
 // are: the bytes belong to the event from then on.
 func readEvent(bytes []byte) (event Event, ok bool) {
-	r := reader{rest: bytes}
+	r := reader{bytes: bytes}
 	if r.array() != 5 {
 		return event, false
 	}
 	event.Subject = r.text()
 	event.Payload = r.binary()
 	count := r.array()
-	if count > len(r.rest)/headerBytesMin {
+	if count > r.left()/headerBytesMin {
 		return event, false
 	}
 	if count > 0 {
@@ -34,42 +34,45 @@ func readEvent(bytes []byte) (event Event, ok bool) {
 	}
 	event.Sequence = r.unsigned()
 	event.TimestampNs = r.unsigned()
-	return event, !r.bad && len(r.rest) == 0
+	return event, !r.bad && r.left() == 0
 }
 
 // reader reads MessagePack, one value after the other, never beyond its end. After the first thing that is not as
 // it should be, bad stays set. Each method tries the shortest form first: in WebAssembly as Go makes it, calls and
 // branches are what takes time.
 type reader struct {
-	rest []byte
-	bad  bool
+	bytes []byte
+	at    int
+	bad   bool
 }
 
+func (r *reader) left() int { return len(r.bytes) - r.at }
+
 func (r *reader) fail() {
-	r.bad, r.rest = true, nil
+	r.bad, r.at = true, len(r.bytes)
+}
+
+func (r *reader) tag() byte {
+	if r.at == len(r.bytes) {
+		r.fail()
+		return 0xc1 // which nothing begins with
+	}
+	tag := r.bytes[r.at]
+	r.at++
+	return tag
 }
 
 // number reads what follows a tag.
 func (r *reader) number(width int) (value uint64) {
-	if width > len(r.rest) {
+	if width > r.left() {
 		r.fail()
 		return 0
 	}
-	for _, b := range r.rest[:width] {
+	for _, b := range r.bytes[r.at : r.at+width] {
 		value = value<<8 | uint64(b)
 	}
-	r.rest = r.rest[width:]
+	r.at += width
 	return value
-}
-
-func (r *reader) tag() byte {
-	if len(r.rest) == 0 {
-		r.fail()
-		return 0xc1 // which nothing begins with
-	}
-	tag := r.rest[0]
-	r.rest = r.rest[1:]
-	return tag
 }
 
 func (r *reader) unsigned() uint64 {
@@ -106,14 +109,14 @@ func (r *reader) text() string {
 		}
 		length = r.number(1 << (tag - 0xd9))
 	}
-	if length > uint64(len(r.rest)) {
-		r.fail()
+	if length == 0 || length > uint64(r.left()) {
+		r.bad = r.bad || length > 0
 		return ""
 	}
+	start := r.at
+	r.at += int(length)
 	// Nobody else has these bytes.
-	text := unsafe.String(unsafe.SliceData(r.rest), int(length))
-	r.rest = r.rest[length:]
-	return text
+	return unsafe.String(&r.bytes[start], int(length))
 }
 
 func (r *reader) binary() []byte {
@@ -123,14 +126,14 @@ func (r *reader) binary() []byte {
 		return nil
 	}
 	length := r.number(1 << (tag - 0xc4))
-	if length > uint64(len(r.rest)) {
+	if length > uint64(r.left()) {
 		r.fail()
 		return nil
 	}
+	start := r.at
+	r.at += int(length)
 	// The capacity ends with the length, so that appending to a payload writes nowhere else.
-	bytes := r.rest[:length:length]
-	r.rest = r.rest[length:]
-	return bytes
+	return r.bytes[start:r.at:r.at]
 }
 
 // appendMessages appends [0, [[subject or nil, payload, [[name, value], …]], …]].

@@ -142,6 +142,14 @@ test "errors are reasons" {
     }.reads, "the payload is not as expected: SyntaxError at line 1, column 1");
 }
 
+test "a reason is text" {
+    try expectReason(struct {
+        fn refuses(_: weir.Event, _: *weir.Answer) !void {
+            return weir.reject("a{s}b é", .{"\xff"});
+        }
+    }.refuses, "a\u{fffd}b é");
+}
+
 test "the configuration is read once, or refuses every event" {
     weir.test_config = "{\"suffix\":\"?\",\"times\":3}";
     try expectPayload(struct {
