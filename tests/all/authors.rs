@@ -19,7 +19,8 @@ fn commands(readme: &str) -> Vec<String> {
 /// Where programs are looked for: `weir` as it was built here, then what `make tools` fetched, then as usual.
 fn path() -> std::ffi::OsString {
     let built = weir_tests::process::built("weir");
-    let mut folders = vec![built.parent().expect("it lies in a folder").to_owned(), root().join(".tools/bin")];
+    let mut folders =
+        vec![built.parent().expect("it lies in a folder").to_owned(), root().join(".tools/bin")];
     folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
     std::env::join_paths(folders).expect("no folder has a colon in its name")
 }
@@ -106,6 +107,9 @@ macro_rules! languages {
 languages! {
     rust,
     go,
+    js,
+    ts,
+    python,
     c,
     zig,
     assemblyscript,
@@ -134,7 +138,8 @@ fn a_push_is_refused_while_a_case_differs() {
     let cases = project.join("tests/cases.yaml");
     let good = std::fs::read_to_string(&cases).expect("it is there");
     std::fs::write(&cases, good.replace("payload: A", "payload: B")).expect("written");
-    let count = || author.world.api().get("/v1/modules").expect(200).json()["modules"].as_array().map(Vec::len);
+    let count =
+        || author.world.api().get("/v1/modules").expect(200).json()["modules"].as_array().map(Vec::len);
     let output = author.shell(&project, "weir push").output().expect("it runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
@@ -155,7 +160,8 @@ fn a_build_says_what_is_missing_and_how_to_get_it() {
     let project = copying_project(&author, "upper-c");
     let file = project.join("weir.toml");
     let text = std::fs::read_to_string(&file).expect("it is there");
-    let text = text.replacen("[\"mkdir\", \"-p\", \"out\"]", "[\"no-such-compiler\"]\nget = \"Ask for it\"", 1);
+    let text =
+        text.replacen("[\"mkdir\", \"-p\", \"out\"]", "[\"no-such-compiler\"]\nget = \"Ask for it\"", 1);
     std::fs::write(&file, text).expect("written");
     let output = author.shell(&project, "weir build").output().expect("it runs");
     let said = String::from_utf8_lossy(&output.stderr);

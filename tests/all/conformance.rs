@@ -6,7 +6,8 @@ use serde_json::Value;
 use weir_tests::{guests, node, process::root};
 
 /// The reference modules, each with the cases that its language cannot meet.
-const MODULES: &[(&str, &[&str])] = &[("rust", &[]), ("go", &[]), ("c", &[]), ("zig", &[]), ("assemblyscript", &[])];
+const MODULES: &[(&str, &[&str])] =
+    &[("rust", &[]), ("go", &[]), ("js", &[]), ("python", &[]), ("c", &[]), ("zig", &[]), ("assemblyscript", &[])];
 
 /// What `weir test` says of a module.
 fn run(module: &str) -> Value {
@@ -30,7 +31,9 @@ fn not_passed(report: &Value) -> Vec<(String, Value)> {
     let cases = files.iter().flat_map(|file| {
         let name = file["file"].as_str().expect("a name").to_owned();
         let cases = file["cases"].as_array().expect("cases");
-        cases.iter().map(move |case| (format!("{name}: {}", case["name"].as_str().expect("a name")), case.clone()))
+        cases
+            .iter()
+            .map(move |case| (format!("{name}: {}", case["name"].as_str().expect("a name")), case.clone()))
     });
     cases.filter(|(_, case)| case["result"] != "passed").collect()
 }

@@ -18,13 +18,8 @@ use weir_tests::process::root;
 use crate::pairs;
 
 /// The languages as they are called, and their modules: `<name>` and `<name>-hello`.
-const LANGUAGES: &[(&str, &str)] = &[
-    ("Rust", "rust"),
-    ("C", "c"),
-    ("Zig", "zig"),
-    ("AssemblyScript", "assemblyscript"),
-    ("Go", "go"),
-];
+const LANGUAGES: &[(&str, &str)] =
+    &[("Rust", "rust"), ("C", "c"), ("Zig", "zig"), ("AssemblyScript", "assemblyscript"), ("Go", "go")];
 
 /// Events in a block, as by default.
 const BLOCK: u32 = 256;
@@ -50,8 +45,10 @@ pub(crate) struct Options {
 
 /// Measures all languages, and writes the table.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let titles = "| language | kind | hello, size | compiled at upload in | first event after | an event | suite |";
-    let mut lines = vec![BEGIN.to_owned(), String::new(), titles.to_owned(), "|---|---|---|---|---|---|---|".into()];
+    let titles =
+        "| language | kind | hello, size | compiled at upload in | first event after | an event | suite |";
+    let mut lines =
+        vec![BEGIN.to_owned(), String::new(), titles.to_owned(), "|---|---|---|---|---|---|---|".into()];
     for (name, module) in LANGUAGES {
         lines.push(row(name, module, options).with_context(|| format!("measure {name}"))?);
         println!("{}", lines[lines.len() - 1]);
@@ -93,7 +90,11 @@ fn row(name: &str, module: &str, options: &Options) -> anyhow::Result<String> {
 }
 
 fn bytes(count: usize) -> String {
-    if count < 1_000_000 { format!("{:.1} KB", count as f64 / 1e3) } else { format!("{:.1} MB", count as f64 / 1e6) }
+    if count < 1_000_000 {
+        format!("{:.1} KB", count as f64 / 1e3)
+    } else {
+        format!("{:.1} MB", count as f64 / 1e6)
+    }
 }
 
 fn time(duration: Duration) -> String {
