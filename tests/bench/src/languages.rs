@@ -18,8 +18,15 @@ use weir_tests::process::root;
 use crate::pairs;
 
 /// The languages as they are called, and their modules: `<name>` and `<name>-hello`.
-const LANGUAGES: &[(&str, &str)] =
-    &[("Rust", "rust"), ("C", "c"), ("Zig", "zig"), ("AssemblyScript", "assemblyscript"), ("Go", "go")];
+const LANGUAGES: &[(&str, &str)] = &[
+    ("Rust", "rust"),
+    ("C", "c"),
+    ("Zig", "zig"),
+    ("AssemblyScript", "assemblyscript"),
+    ("Go", "go"),
+    ("JavaScript", "js"),
+    ("Python", "python"),
+];
 
 /// Events in a block, as by default.
 const BLOCK: u32 = 256;
