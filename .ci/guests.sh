@@ -97,6 +97,19 @@ hello_zig() {
     "${zig_exe[@]//NEW/$1}" "-Mroot=$guests/hello/zig/transform.zig" -Mweir=sdk/zig/weir.zig
 }
 
+reference_rust() {
+    components sdk/rust/reference/Cargo.toml
+    cp "$guests/wasm32-wasip2/release/reference_rust.wasm" "$1"
+}
+
+hello_rust() {
+    project rust
+    mkdir "$guests/hello/rust/weir-sdk"
+    cp -rL sdk/rust/{Cargo.toml,README.md,examples,src,wit} "$guests/hello/rust/weir-sdk"
+    components "$guests/hello/rust/Cargo.toml"
+    cp "$guests/wasm32-wasip2/release/hello.wasm" "$1"
+}
+
 reference_assemblyscript() {
     (cd sdk/assemblyscript && asc reference/reference.ts -O3 --debug --runtime minimal --exportStart _initialize \
         --use abort=weir/abort --use seed=weir/seed --use trace=weir/trace --outFile "$1")
@@ -168,6 +181,8 @@ hello_python() {
 
 sdk_modules() {
     need zig go asc componentize-qjs tsc componentize-py
+    build sdk/rust.wasm sdk/rust wit -- reference_rust NEW
+    build sdk/rust-hello.wasm sdk/rust wit -- hello_rust NEW
     build sdk/c.wasm sdk/c -- "${zig_c[@]}" sdk/c/reference/reference.c
     build sdk/c-hello.wasm sdk/c -- hello_c NEW
     build sdk/zig.wasm sdk/zig -- \

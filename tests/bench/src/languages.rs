@@ -17,8 +17,16 @@ use weir_tests::process::root;
 
 use crate::pairs;
 
-/// The languages as they are called, and their modules: `sdk/<name>` and `sdk/<name>-hello`.
-const LANGUAGES: &[(&str, &str)] = &[("Rust", "rust")];
+/// The languages as they are called, and their modules: `<name>` and `<name>-hello`.
+const LANGUAGES: &[(&str, &str)] = &[
+    ("Rust", "rust"),
+    ("C", "c"),
+    ("Zig", "zig"),
+    ("AssemblyScript", "assemblyscript"),
+    ("Go", "go"),
+    ("JavaScript", "js"),
+    ("Python", "python"),
+];
 
 /// Events in a block, as by default.
 const BLOCK: u32 = 256;
@@ -68,14 +76,14 @@ fn replaced(text: &str, table: &str) -> anyhow::Result<String> {
 
 fn row(name: &str, module: &str, options: &Options) -> anyhow::Result<String> {
     let engine = Engine::new(EngineOptions { instances_max: 8, ..EngineOptions::DEFAULT })?;
-    let hello = guest(&format!("sdk/{module}-hello"));
+    let hello = guest(&format!("{module}-hello"));
     let kind = match engine.inspect(&hello)?.kind {
         ModuleKind::Component => "component",
         ModuleKind::CoreModule => "core",
     };
     let (compiled, code) = compile(&engine, &hello)?;
     let first = first_event(&engine, &hello, &code)?;
-    let reference = engine.compile_and_load(&guest(&format!("sdk/{module}")))?;
+    let reference = engine.compile_and_load(&guest(module))?;
     let event = cost(&reference)?;
     let (passed, cases) = suite(options, module)?;
     let size = hello.len();
@@ -163,7 +171,7 @@ fn event(subject: &str) -> Event {
 
 /// How many of the suite's cases the reference module passes, and how many there are.
 fn suite(options: &Options, module: &str) -> anyhow::Result<(u64, usize)> {
-    let path = weir_tests::guests::guest_path(&format!("sdk/{module}"));
+    let path = weir_tests::guests::guest_path(module);
     let cases: &Path = &root().join("tests/conformance");
     let mut command = Command::new(&options.weir);
     command.arg("test").arg(cases).arg("--module").arg(path).args(["-o", "json"]);

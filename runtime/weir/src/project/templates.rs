@@ -11,6 +11,21 @@ use clap::ValueEnum;
 pub(crate) enum Language {
     /// A component, by cargo.
     Rust,
+    /// A core module, by Go's own compiler.
+    Go,
+    /// A component, by componentize-qjs.
+    Js,
+    /// A component, by the compiler of TypeScript and componentize-qjs.
+    Ts,
+    /// A component, by componentize-py.
+    Python,
+    /// A core module, by the C compiler that Zig brings.
+    C,
+    /// A core module, by zig.
+    Zig,
+    /// A core module, by asc.
+    #[value(name = "assemblyscript")]
+    AssemblyScript,
 }
 
 /// One file of a new project.
@@ -41,6 +56,13 @@ impl Language {
     pub(crate) fn files(self) -> &'static [TemplateFile] {
         match self {
             Self::Rust => RUST,
+            Self::Go => GO,
+            Self::Js => JS,
+            Self::Ts => TS,
+            Self::Python => PYTHON,
+            Self::C => C,
+            Self::Zig => ZIG,
+            Self::AssemblyScript => ASSEMBLYSCRIPT,
         }
     }
 
@@ -71,6 +93,109 @@ const RUST: &[TemplateFile] = files! {
     "sdk/rust/src/runtime.rs" => "weir-sdk/src/runtime.rs",
     "wit/README.md" => "weir-sdk/wit/README.md",
     "wit/transform.wit" => "weir-sdk/wit/transform.wit",
+};
+
+const GO: &[TemplateFile] = files! {
+    "sdk/go/template/.gitignore" => ".gitignore",
+    "sdk/go/template/README.md" => "README.md",
+    "sdk/go/template/go.mod" => "go.mod",
+    "sdk/go/template/main.go" => "main.go",
+    "sdk/go/template/samples/events.ndjson" => "samples/events.ndjson",
+    "sdk/go/template/tests/cases.yaml" => "tests/cases.yaml",
+    "sdk/go/template/weir.toml" => "weir.toml",
+    "sdk/go/weir/guest_other.go" => "weir/guest_other.go",
+    "sdk/go/weir/guest_wasip1.go" => "weir/guest_wasip1.go",
+    "sdk/go/weir/trap_wasm.s" => "weir/trap_wasm.s",
+    "sdk/go/weir/weir.go" => "weir/weir.go",
+    "sdk/go/weir/wire.go" => "weir/wire.go",
+};
+
+const C: &[TemplateFile] = files! {
+    "sdk/c/template/.gitignore" => ".gitignore",
+    "sdk/c/template/README.md" => "README.md",
+    "sdk/c/template/samples/events.ndjson" => "samples/events.ndjson",
+    "sdk/c/template/tests/cases.yaml" => "tests/cases.yaml",
+    "sdk/c/template/transform.c" => "transform.c",
+    "sdk/c/template/weir.toml" => "weir.toml",
+    "sdk/c/weir.h" => "weir.h",
+};
+
+const ZIG: &[TemplateFile] = files! {
+    "sdk/zig/template/.gitignore" => ".gitignore",
+    "sdk/zig/template/README.md" => "README.md",
+    "sdk/zig/template/samples/events.ndjson" => "samples/events.ndjson",
+    "sdk/zig/template/tests/cases.yaml" => "tests/cases.yaml",
+    "sdk/zig/template/transform.zig" => "transform.zig",
+    "sdk/zig/template/weir.toml" => "weir.toml",
+    "sdk/zig/weir.zig" => "weir.zig",
+};
+
+const ASSEMBLYSCRIPT: &[TemplateFile] = files! {
+    "sdk/assemblyscript/template/.gitignore" => ".gitignore",
+    "sdk/assemblyscript/template/README.md" => "README.md",
+    "sdk/assemblyscript/template/asconfig.json" => "asconfig.json",
+    "sdk/assemblyscript/template/assembly/index.ts" => "assembly/index.ts",
+    "sdk/assemblyscript/template/assembly/tsconfig.json" => "assembly/tsconfig.json",
+    "sdk/assemblyscript/template/package.json" => "package.json",
+    "sdk/assemblyscript/template/samples/events.ndjson" => "samples/events.ndjson",
+    "sdk/assemblyscript/template/tests/cases.yaml" => "tests/cases.yaml",
+    "sdk/assemblyscript/template/weir.toml" => "weir.toml",
+    "sdk/assemblyscript/weir.ts" => "assembly/weir.ts",
+};
+
+const JS: &[TemplateFile] = files! {
+    "sdk/js/template/.gitignore" => ".gitignore",
+    "sdk/js/template/README.md" => "README.md",
+    "sdk/js/template/package.json" => "package.json",
+    "sdk/js/template/samples/events.ndjson" => "samples/events.ndjson",
+    "sdk/js/template/src/transform.js" => "src/transform.js",
+    "sdk/js/template/tests/cases.yaml" => "tests/cases.yaml",
+    "sdk/js/template/weir.toml" => "weir.toml",
+    "sdk/js/weir-sdk/README.md" => "weir-sdk/README.md",
+    "sdk/js/weir-sdk/globals.d.ts" => "weir-sdk/globals.d.ts",
+    "sdk/js/weir-sdk/index.d.ts" => "weir-sdk/index.d.ts",
+    "sdk/js/weir-sdk/index.js" => "weir-sdk/index.js",
+    "sdk/js/weir-sdk/node-host.js" => "weir-sdk/node-host.js",
+    "sdk/js/weir-sdk/node.js" => "weir-sdk/node.js",
+    "sdk/js/weir-sdk/package.json" => "weir-sdk/package.json",
+    "sdk/js/weir-sdk/wit/deps/clocks/wall-clock.wit" => "weir-sdk/wit/deps/clocks/wall-clock.wit",
+    "sdk/js/weir-sdk/wit/deps/random/random.wit" => "weir-sdk/wit/deps/random/random.wit",
+    "sdk/js/weir-sdk/wit/javascript.wit" => "weir-sdk/wit/javascript.wit",
+    "wit/transform.wit" => "weir-sdk/wit/transform.wit",
+};
+
+const TS: &[TemplateFile] = files! {
+    "sdk/js/template-ts/.gitignore" => ".gitignore",
+    "sdk/js/template-ts/README.md" => "README.md",
+    "sdk/js/template-ts/package.json" => "package.json",
+    "sdk/js/template-ts/samples/events.ndjson" => "samples/events.ndjson",
+    "sdk/js/template-ts/src/transform.ts" => "src/transform.ts",
+    "sdk/js/template-ts/tests/cases.yaml" => "tests/cases.yaml",
+    "sdk/js/template-ts/tsconfig.json" => "tsconfig.json",
+    "sdk/js/template-ts/weir.toml" => "weir.toml",
+    "sdk/js/weir-sdk/README.md" => "weir-sdk/README.md",
+    "sdk/js/weir-sdk/globals.d.ts" => "weir-sdk/globals.d.ts",
+    "sdk/js/weir-sdk/index.d.ts" => "weir-sdk/index.d.ts",
+    "sdk/js/weir-sdk/index.js" => "weir-sdk/index.js",
+    "sdk/js/weir-sdk/node-host.js" => "weir-sdk/node-host.js",
+    "sdk/js/weir-sdk/node.js" => "weir-sdk/node.js",
+    "sdk/js/weir-sdk/package.json" => "weir-sdk/package.json",
+    "sdk/js/weir-sdk/wit/deps/clocks/wall-clock.wit" => "weir-sdk/wit/deps/clocks/wall-clock.wit",
+    "sdk/js/weir-sdk/wit/deps/random/random.wit" => "weir-sdk/wit/deps/random/random.wit",
+    "sdk/js/weir-sdk/wit/javascript.wit" => "weir-sdk/wit/javascript.wit",
+    "wit/transform.wit" => "weir-sdk/wit/transform.wit",
+};
+
+const PYTHON: &[TemplateFile] = files! {
+    "sdk/python/template/.gitignore" => ".gitignore",
+    "sdk/python/template/README.md" => "README.md",
+    "sdk/python/template/app.py" => "app.py",
+    "sdk/python/template/requirements.txt" => "requirements.txt",
+    "sdk/python/template/samples/events.ndjson" => "samples/events.ndjson",
+    "sdk/python/template/tests/cases.yaml" => "tests/cases.yaml",
+    "sdk/python/template/weir.toml" => "weir.toml",
+    "sdk/python/weir.py" => "weir.py",
+    "wit/transform.wit" => "wit/transform.wit",
 };
 
 #[cfg(test)]
