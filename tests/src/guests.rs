@@ -11,8 +11,8 @@ use crate::process::root;
 const FOLDERS: [&str; 4] = ["wasm32-wasip2/release/examples", "core", "wasm32-wasip2/release", ""];
 
 /// The bytes of a module: `upper` for a component of `tests/guests/examples`, `upper-c` or `multi-zig` for a
-/// core module, `mask_pii` for one of `plugins`, `sdk/c` for the reference module of an SDK and `sdk/c-hello` for
-/// what its template gives.
+/// core module, `mask_pii` for one of `plugins`, `sdk/c` for the reference module of an SDK and `sdk/c-hello`
+/// for what its template gives.
 ///
 /// # Panics
 /// When it cannot be built.

@@ -58,8 +58,8 @@ impl State {
         self.clock_ns = event.timestamp_ns;
     }
 
-    /// What the monotonic clock shows: never zero, which Go's runtime takes for a clock that is broken, and ends
-    /// itself when it collects garbage.
+    /// What the monotonic clock shows: never zero, which Go's runtime takes for a clock that is broken, and
+    /// ends itself when it collects garbage.
     pub(crate) fn monotonic_ns(&self) -> u64 {
         self.clock_ns.max(1)
     }
