@@ -171,7 +171,7 @@ function described(error) {
   if (!(error instanceof Error)) return `uncaught: ${shown(error)}`;
   const title = `${error.name}: ${error.message}`;
   const stack = String(error.stack ?? "");
-  return (stack.includes(error.message) && error.message ? stack : `${title}\n${stack}`).toWellFormed();
+  return (stack.startsWith(title) ? stack : `${title}\n${stack}`).toWellFormed();
 }
 
 function atRuntime(what) {
