@@ -54,10 +54,11 @@ need() {
 
 # project LANGUAGE FILE…: the project that a template makes, with the SDK's files, in target/guests/hello/LANGUAGE.
 project() {
-    local folder=$guests/hello/$1
+    local folder=$guests/hello/$1 template=sdk/$1/template
+    if [ "$1" = ts ]; then template=sdk/js/template-ts; fi
     rm -rf "$folder"
     mkdir -p "$folder"
-    cp -r "sdk/$1/template/." "${@:2}" "$folder"
+    cp -r "$template/." "${@:2}" "$folder"
     find "$folder" -type f -exec sed -i 's/{{name_\{0,1\}}}/hello/g' {} +
 }
 
@@ -122,8 +123,56 @@ hello_go() {
     (cd "$guests/hello/go" && "${go_build[@]//NEW/$1}" .)
 }
 
+# javascript FOLDER FILE WASM: makes a component of a folder's JavaScript, which finds the SDK as an npm project would.
+javascript() {
+    mkdir -p "$1/node_modules"
+    cp -rL sdk/js/weir-sdk "$1"
+    ln -sfn ../weir-sdk "$1/node_modules/weir-sdk"
+    (
+        cd "$1"
+        if [ -e tsconfig.json ]; then tsc; fi
+        componentize-qjs --sync --wit weir-sdk/wit --world javascript --js "$2" --output "$3" >"$guests/log" \
+            || { cat "$guests/log" >&2 && exit 1; }
+    )
+}
+
+reference_js() {
+    rm -rf "$guests/reference/js"
+    mkdir -p "$guests/reference"
+    cp -r sdk/js/reference "$guests/reference/js"
+    javascript "$guests/reference/js" reference.js "$1"
+}
+
+hello_js() {
+    project js
+    javascript "$guests/hello/js" src/transform.js "$1"
+}
+
+hello_ts() {
+    project ts
+    javascript "$guests/hello/ts" build/transform.js "$1"
+}
+
+# python FOLDER MODULE WASM: makes a component of a Python module.
+python() {
+    cp sdk/python/weir.py wit/transform.wit "$1"
+    (cd "$1" && componentize-py --quiet --wit-path transform.wit --world transform componentize "$2" --output "$3")
+}
+
+reference_python() {
+    rm -rf "$guests/reference/python"
+    mkdir -p "$guests/reference"
+    cp -r sdk/python/reference "$guests/reference/python"
+    python "$guests/reference/python" reference "$1"
+}
+
+hello_python() {
+    project python
+    python "$guests/hello/python" app "$1"
+}
+
 sdk_modules() {
-    need zig go asc
+    need zig go asc componentize-qjs tsc componentize-py
     build sdk/rust.wasm sdk/rust wit -- reference_rust NEW
     build sdk/rust-hello.wasm sdk/rust wit -- hello_rust NEW
     build sdk/c.wasm sdk/c -- "${zig_c[@]}" sdk/c/reference/reference.c
@@ -135,6 +184,11 @@ sdk_modules() {
     build sdk/go-hello.wasm sdk/go -- hello_go NEW
     build sdk/assemblyscript.wasm sdk/assemblyscript -- reference_assemblyscript NEW
     build sdk/assemblyscript-hello.wasm sdk/assemblyscript -- hello_assemblyscript NEW
+    build sdk/js.wasm sdk/js wit/transform.wit -- reference_js NEW
+    build sdk/js-hello.wasm sdk/js wit/transform.wit -- hello_js NEW
+    build sdk/ts-hello.wasm sdk/js wit/transform.wit -- hello_ts NEW
+    build sdk/python.wasm sdk/python wit/transform.wit -- reference_python NEW
+    build sdk/python-hello.wasm sdk/python wit/transform.wit -- hello_python NEW
 }
 
 case ${1-} in

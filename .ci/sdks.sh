@@ -52,8 +52,18 @@ test_assemblyscript() {
         GOLDEN_WASM=$built/golden.wasm node --test sdk/assemblyscript/tests/golden.mjs
 }
 
+test_javascript() {
+    node --import ./sdk/js/weir-sdk/node.js --test sdk/js/test/sdk.test.js
+}
+
+test_python() {
+    PYTHONDONTWRITEBYTECODE=1 python3 -m unittest discover sdk/python
+}
+
 mkdir -p "$built"
 quietly C test_c
 quietly Zig test_zig
 quietly Go test_go
 quietly AssemblyScript test_assemblyscript
+quietly JavaScript test_javascript
+quietly Python test_python

@@ -69,6 +69,21 @@ go_tools() {
     link go go go
 }
 
+# Python --------------------------------------------------------------------------------------------------
+
+# `componentize-py` in .tools/bin, which makes components of Python; it runs on the python3 of PATH.
+python_tools() {
+    pypi componentize-py "$COMPONENTIZE_PY" componentize-py
+    local program=$tools/bin/componentize-py
+    mkdir -p "$tools/bin"
+    cat >"$program" <<'END'
+#!/bin/sh
+package=$(dirname "$(readlink -f "$0")")/../componentize-py
+PYTHONPATH=$package${PYTHONPATH:+:$PYTHONPATH} exec python3 "$package/bin/componentize-py" "$@"
+END
+    chmod +x "$program"
+}
+
 # Node, npm, and packages from npm ------------------------------------------------------------------------
 
 # Whether the node on PATH is there, not too old, and comes with npm.
@@ -181,6 +196,7 @@ test)
     pypi ziglang "$ZIGLANG" zig
     link zig zig zig
     go_tools
+    python_tools
     npm_tools
     ;;
 flights)

@@ -1,5 +1,5 @@
-//! The way of a plugin author: each template, made in an empty folder, builds, passes its cases and is pushed by
-//! exactly the commands that its README prints; and `weir dev` swaps in what is saved.
+//! The way of a plugin author: each template, made in an empty folder, builds, passes its cases and is pushed
+//! by exactly the commands that its README prints; and `weir dev` swaps in what is saved.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -19,7 +19,9 @@ fn commands(readme: &str) -> Vec<String> {
 /// Where programs are looked for: `weir` as it was built here, then what `make tools` fetched, then as usual.
 fn path() -> std::ffi::OsString {
     let built = weir_tests::process::built("weir");
-    let mut folders = vec![built.parent().expect("it lies in a folder").to_owned(), root().join(".tools/bin")];
+    let tools = root().join(".tools");
+    let mut folders = vec![built.parent().expect("it lies in a folder").to_owned(), tools.join("bin")];
+    folders.push(tools.join("npm/node_modules/.bin"));
     folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
     std::env::join_paths(folders).expect("no folder has a colon in its name")
 }
@@ -42,6 +44,8 @@ impl Author {
         command.args(["-c", line]).current_dir(folder).env("PATH", path());
         command.env("WEIR_NODE", format!("http://127.0.0.1:{}", self.world.node.port()));
         command.env("XDG_CACHE_HOME", self.folder.path().join("cache"));
+        // What packages bring is fetched once, for all that tests install.
+        command.env("PIP_CACHE_DIR", root().join("target/guests/pip"));
         command
     }
 
@@ -71,9 +75,16 @@ fn follow_the_readme(language: &str) {
     for verb in ["weir build", "weir test", "weir push", "weir try"] {
         assert!(commands.iter().any(|line| line.starts_with(verb)), "{language}: the README says {verb}");
     }
+    // As the README of the one in Python says, its packages go into an environment of their own.
+    let prefix = if language == "python" {
+        author.type_in(author.folder.path(), "python3 -m venv environment");
+        "PATH=../environment/bin:$PATH; "
+    } else {
+        ""
+    };
     let mut last = String::new();
     for line in &commands {
-        last = String::from_utf8(author.type_in(&project, line).stdout).expect("UTF-8");
+        last = String::from_utf8(author.type_in(&project, &format!("{prefix}{line}")).stdout).expect("UTF-8");
     }
     assert!(last.contains("QUIET"), "{language}: what weir try prints: {last}");
     let modules = author.world.api().get("/v1/modules").expect(200).json();
@@ -106,6 +117,9 @@ macro_rules! languages {
 languages! {
     rust,
     go,
+    js,
+    ts,
+    python,
     c,
     zig,
     assemblyscript,
@@ -134,7 +148,8 @@ fn a_push_is_refused_while_a_case_differs() {
     let cases = project.join("tests/cases.yaml");
     let good = std::fs::read_to_string(&cases).expect("it is there");
     std::fs::write(&cases, good.replace("payload: A", "payload: B")).expect("written");
-    let count = || author.world.api().get("/v1/modules").expect(200).json()["modules"].as_array().map(Vec::len);
+    let count =
+        || author.world.api().get("/v1/modules").expect(200).json()["modules"].as_array().map(Vec::len);
     let output = author.shell(&project, "weir push").output().expect("it runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
@@ -155,7 +170,8 @@ fn a_build_says_what_is_missing_and_how_to_get_it() {
     let project = copying_project(&author, "upper-c");
     let file = project.join("weir.toml");
     let text = std::fs::read_to_string(&file).expect("it is there");
-    let text = text.replacen("[\"mkdir\", \"-p\", \"out\"]", "[\"no-such-compiler\"]\nget = \"Ask for it\"", 1);
+    let text =
+        text.replacen("[\"mkdir\", \"-p\", \"out\"]", "[\"no-such-compiler\"]\nget = \"Ask for it\"", 1);
     std::fs::write(&file, text).expect("written");
     let output = author.shell(&project, "weir build").output().expect("it runs");
     let said = String::from_utf8_lossy(&output.stderr);

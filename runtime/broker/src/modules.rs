@@ -192,7 +192,8 @@ impl ModuleBucket {
         Ok(self.info(digest).await?.and_then(|info| stored(&info)))
     }
 
-    /// Keeps with a module which tests it passed, in place of what was said before. Its bytes stay as they are.
+    /// Keeps with a module which tests it passed, in place of what was said before. Its bytes stay as they
+    /// are.
     ///
     /// # Errors
     /// [`ModuleError::NotFound`] if there is no such module, [`ModuleError::Unavailable`].

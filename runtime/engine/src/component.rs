@@ -11,7 +11,7 @@ use wasmtime::{Store, StoreContextMut};
 use crate::answer::{self, AnswerBuilder};
 use crate::log::LogLevel;
 use crate::state::{State, charge};
-use crate::wasi_preview2;
+use crate::{language, wasi_preview2};
 
 /// A component with its imports resolved.
 pub(crate) struct ComponentModule {
@@ -72,6 +72,8 @@ impl ComponentModule {
         for (name, import) in ty.imports(engine) {
             if name.starts_with("weir:transform/host@") {
                 link_host(&mut linker.instance(name)?)?;
+            } else if name.starts_with("weir:transform/language@") {
+                language::link(&mut linker.instance(name)?)?;
             } else if name.starts_with("wasi:") {
                 wasi_preview2::link(engine, &mut linker, name, &import.ty)?;
             }

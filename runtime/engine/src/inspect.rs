@@ -58,7 +58,7 @@ const CORE_IMPORTS: [&str; 3] = ["log", "config_len", "config_read"];
 const CORE_SERVED: &str =
     "'weir' (log, config_len, config_read) and WASI preview 1 ('wasi_snapshot_preview1')";
 const COMPONENT_SERVED: &str =
-    "'weir:transform/host@1', 'weir:transform/types@1' and WASI 0.2 ('wasi:…@0.2')";
+    "'weir:transform' (host, language, types; version 1) and WASI 0.2 ('wasi:…@0.2')";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Need {
@@ -183,7 +183,9 @@ fn component(names: Names, types: TypesRef<'_>, size_bytes: usize) -> Result<Mod
 fn is_served_interface(name: &str) -> bool {
     let Some((interface, version)) = name.split_once('@') else { return false };
     match interface {
-        "weir:transform/host" | "weir:transform/types" => version.starts_with("1."),
+        "weir:transform/host" | "weir:transform/language" | "weir:transform/types" => {
+            version.starts_with("1.")
+        }
         _ => interface.starts_with("wasi:") && version.starts_with("0.2."),
     }
 }

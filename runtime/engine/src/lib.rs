@@ -23,6 +23,7 @@ mod engine;
 mod fault;
 mod inspect;
 mod instance;
+mod language;
 mod limits;
 mod log;
 mod random;

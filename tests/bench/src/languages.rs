@@ -1,8 +1,8 @@
 //! `make languages`: what a transform costs in each language, written into the README's table.
 //!
-//! Size, compilation and the first event are those of the project that `weir new` makes; the cost of an event is
-//! that of the reference module, which does the same in all languages (256 bytes in capitals, in blocks of 256
-//! with a fresh instance each, its share included), and so are the cases of `tests/conformance`.
+//! Size, compilation and the first event are those of the project that `weir new` makes; the cost of an event
+//! is that of the reference module, which does the same in all languages (256 bytes in capitals, in blocks of
+//! 256 with a fresh instance each, its share included), and so are the cases of `tests/conformance`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,6 +24,8 @@ const LANGUAGES: &[(&str, &str)] = &[
     ("Zig", "zig"),
     ("AssemblyScript", "assemblyscript"),
     ("Go", "go"),
+    ("JavaScript", "js"),
+    ("Python", "python"),
 ];
 
 /// Events in a block, as by default.
@@ -50,8 +52,10 @@ pub(crate) struct Options {
 
 /// Measures all languages, and writes the table.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let titles = "| language | kind | hello, size | compiled at upload in | first event after | an event | suite |";
-    let mut lines = vec![BEGIN.to_owned(), String::new(), titles.to_owned(), "|---|---|---|---|---|---|---|".into()];
+    let titles =
+        "| language | kind | hello, size | compiled at upload in | first event after | an event | suite |";
+    let mut lines =
+        vec![BEGIN.to_owned(), String::new(), titles.to_owned(), "|---|---|---|---|---|---|---|".into()];
     for (name, module) in LANGUAGES {
         lines.push(row(name, module, options).with_context(|| format!("measure {name}"))?);
         println!("{}", lines[lines.len() - 1]);
@@ -93,7 +97,11 @@ fn row(name: &str, module: &str, options: &Options) -> anyhow::Result<String> {
 }
 
 fn bytes(count: usize) -> String {
-    if count < 1_000_000 { format!("{:.1} KB", count as f64 / 1e3) } else { format!("{:.1} MB", count as f64 / 1e6) }
+    if count < 1_000_000 {
+        format!("{:.1} KB", count as f64 / 1e3)
+    } else {
+        format!("{:.1} MB", count as f64 / 1e6)
+    }
 }
 
 fn time(duration: Duration) -> String {

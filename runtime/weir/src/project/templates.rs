@@ -13,6 +13,12 @@ pub(crate) enum Language {
     Rust,
     /// A core module, by Go's own compiler.
     Go,
+    /// A component, by componentize-qjs.
+    Js,
+    /// A component, by the compiler of TypeScript and componentize-qjs.
+    Ts,
+    /// A component, by componentize-py.
+    Python,
     /// A core module, by the C compiler that Zig brings.
     C,
     /// A core module, by zig.
@@ -51,6 +57,9 @@ impl Language {
         match self {
             Self::Rust => RUST,
             Self::Go => GO,
+            Self::Js => JS,
+            Self::Ts => TS,
+            Self::Python => PYTHON,
             Self::C => C,
             Self::Zig => ZIG,
             Self::AssemblyScript => ASSEMBLYSCRIPT,
@@ -132,6 +141,61 @@ const ASSEMBLYSCRIPT: &[TemplateFile] = files! {
     "sdk/assemblyscript/template/tests/cases.yaml" => "tests/cases.yaml",
     "sdk/assemblyscript/template/weir.toml" => "weir.toml",
     "sdk/assemblyscript/weir.ts" => "assembly/weir.ts",
+};
+
+const JS: &[TemplateFile] = files! {
+    "sdk/js/template/.gitignore" => ".gitignore",
+    "sdk/js/template/README.md" => "README.md",
+    "sdk/js/template/package.json" => "package.json",
+    "sdk/js/template/samples/events.ndjson" => "samples/events.ndjson",
+    "sdk/js/template/src/transform.js" => "src/transform.js",
+    "sdk/js/template/tests/cases.yaml" => "tests/cases.yaml",
+    "sdk/js/template/weir.toml" => "weir.toml",
+    "sdk/js/weir-sdk/README.md" => "weir-sdk/README.md",
+    "sdk/js/weir-sdk/globals.d.ts" => "weir-sdk/globals.d.ts",
+    "sdk/js/weir-sdk/index.d.ts" => "weir-sdk/index.d.ts",
+    "sdk/js/weir-sdk/index.js" => "weir-sdk/index.js",
+    "sdk/js/weir-sdk/node-host.js" => "weir-sdk/node-host.js",
+    "sdk/js/weir-sdk/node.js" => "weir-sdk/node.js",
+    "sdk/js/weir-sdk/package.json" => "weir-sdk/package.json",
+    "sdk/js/weir-sdk/wit/deps/clocks/wall-clock.wit" => "weir-sdk/wit/deps/clocks/wall-clock.wit",
+    "sdk/js/weir-sdk/wit/deps/random/random.wit" => "weir-sdk/wit/deps/random/random.wit",
+    "sdk/js/weir-sdk/wit/javascript.wit" => "weir-sdk/wit/javascript.wit",
+    "wit/transform.wit" => "weir-sdk/wit/transform.wit",
+};
+
+const TS: &[TemplateFile] = files! {
+    "sdk/js/template-ts/.gitignore" => ".gitignore",
+    "sdk/js/template-ts/README.md" => "README.md",
+    "sdk/js/template-ts/package.json" => "package.json",
+    "sdk/js/template-ts/samples/events.ndjson" => "samples/events.ndjson",
+    "sdk/js/template-ts/src/transform.ts" => "src/transform.ts",
+    "sdk/js/template-ts/tests/cases.yaml" => "tests/cases.yaml",
+    "sdk/js/template-ts/tsconfig.json" => "tsconfig.json",
+    "sdk/js/template-ts/weir.toml" => "weir.toml",
+    "sdk/js/weir-sdk/README.md" => "weir-sdk/README.md",
+    "sdk/js/weir-sdk/globals.d.ts" => "weir-sdk/globals.d.ts",
+    "sdk/js/weir-sdk/index.d.ts" => "weir-sdk/index.d.ts",
+    "sdk/js/weir-sdk/index.js" => "weir-sdk/index.js",
+    "sdk/js/weir-sdk/node-host.js" => "weir-sdk/node-host.js",
+    "sdk/js/weir-sdk/node.js" => "weir-sdk/node.js",
+    "sdk/js/weir-sdk/package.json" => "weir-sdk/package.json",
+    "sdk/js/weir-sdk/wit/deps/clocks/wall-clock.wit" => "weir-sdk/wit/deps/clocks/wall-clock.wit",
+    "sdk/js/weir-sdk/wit/deps/random/random.wit" => "weir-sdk/wit/deps/random/random.wit",
+    "sdk/js/weir-sdk/wit/javascript.wit" => "weir-sdk/wit/javascript.wit",
+    "wit/transform.wit" => "weir-sdk/wit/transform.wit",
+};
+
+const PYTHON: &[TemplateFile] = files! {
+    "sdk/python/template/.gitignore" => ".gitignore",
+    "sdk/python/template/README.md" => "README.md",
+    "sdk/python/template/app.py" => "app.py",
+    "sdk/python/template/requirements.txt" => "requirements.txt",
+    "sdk/python/template/samples/events.ndjson" => "samples/events.ndjson",
+    "sdk/python/template/tests/cases.yaml" => "tests/cases.yaml",
+    "sdk/python/template/weir.toml" => "weir.toml",
+    "sdk/python/weir.py" => "weir.py",
+    "wit/transform.wit" => "wit/transform.wit",
 };
 
 #[cfg(test)]

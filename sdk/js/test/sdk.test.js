@@ -1,0 +1,81 @@
+// What the SDK for JavaScript does outside of WebAssembly: events, messages, and what becomes of answers.
+// Run with: node --import ./sdk/js/weir-sdk/node.js --test sdk/js/test/sdk.test.js
+
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { Reject, decode, encode, testEvent, transform } from "../weir-sdk/index.js";
+
+/** What `handler` makes of one event: its messages with their payloads as text. */
+function answered(handler, fields) {
+  const messages = transform(handler)(testEvent(fields));
+  return messages.map(({ payload, ...rest }) => ({ payload: decode(payload), ...rest }));
+}
+
+const plain = (payload) => ({ payload, subject: null, headers: [] });
+
+test("none, one and many messages", () => {
+  assert.deepEqual(answered(() => null), []);
+  assert.deepEqual(answered(() => undefined), []);
+  assert.deepEqual(answered(() => ({ payload: "1" })), [plain("1")]);
+  assert.deepEqual(answered(() => [{ payload: "1" }, { json: { é: [1, null] } }, {}]), [
+    plain("1"),
+    plain('{"é":[1,null]}'),
+    plain(""),
+  ]);
+});
+
+test("a message keeps the event's headers only where it is asked to", () => {
+  const headers = [["A", "1"], ["A", "2"]];
+  assert.deepEqual(answered((event) => event.message("x", "a.b"), { headers }), [
+    { payload: "x", subject: "a.b", headers },
+  ]);
+  assert.deepEqual(answered((event) => ({ payload: event.header("A") + event.header("B") }), { headers }), [
+    plain("1undefined"),
+  ]);
+});
+
+test("an event shows what it is", () => {
+  const facts = (event) => ({ json: [event.subject, event.sequence, String(event.timestampNs), event.text()] });
+  const fields = { subject: "a", sequence: 7, timestampNs: 1_767_225_600_123_456_789n, payload: "größer" };
+  assert.deepEqual(answered(facts, fields), [plain('["a",7,"1767225600123456789","größer"]')]);
+});
+
+test("a payload that cannot be read refuses the event", () => {
+  const payload = new Uint8Array([97, 255]);
+  assert.throws(() => answered((event) => event.message(event.text()), { payload }), {
+    name: "Reject",
+    message: /not UTF-8/,
+  });
+  assert.throws(() => answered((event) => event.json(), { payload: "{" }), { name: "Reject", message: /not JSON: / });
+});
+
+test("a Reject refuses, and any other exception is thrown on", () => {
+  const refuse = () => {
+    throw new Reject("no amount");
+  };
+  assert.throws(() => answered(refuse), Reject);
+  assert.throws(() => answered(() => undefined.x), TypeError);
+});
+
+test("what is no message is an error that says so", () => {
+  const wrong = [
+    ["text", /messages, not string/],
+    [new Uint8Array(1), /messages, not Uint8Array/],
+    [{ payload: 1 }, /text or a Uint8Array, not number/],
+    [{ subject: 1 }, /a subject is text, not number/],
+    [{ headers: [["a"]] }, /array of name and value/],
+    [{ headers: [["a", 1]] }, /a header's value is text/],
+    [Promise.resolve({}), /async functions are not waited for/],
+  ];
+  for (const [answer, message] of wrong) assert.throws(() => answered(() => answer), { name: "TypeError", message });
+});
+
+test("a sequence that a number cannot hold is not rounded", () => {
+  const sequence = 2 ** 53; // What 2^53 + 1 arrives as; Node's stand-in for the host knows that one.
+  assert.deepEqual(answered((event) => ({ payload: `${event.sequence}` }), { sequence }), [plain("9007199254740993")]);
+});
+
+test("text that has no UTF-8 is sent as text can be", () => {
+  assert.deepEqual(encode("a\ud800"), new Uint8Array([97, 0xef, 0xbf, 0xbd]));
+});
