@@ -1,5 +1,5 @@
-//! The way of a plugin author: each template, made in an empty folder, builds, passes its cases and is pushed by
-//! exactly the commands that its README prints; and `weir dev` swaps in what is saved.
+//! The way of a plugin author: each template, made in an empty folder, builds, passes its cases and is pushed
+//! by exactly the commands that its README prints; and `weir dev` swaps in what is saved.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -5,8 +5,8 @@
 use serde_json::Value;
 use weir_tests::{guests, node, process::root};
 
-/// What core modules without WASI cannot show yet: the message of an uncaught error is a line of the log, and a
-/// fault's reason has only what was written to standard error.
+/// What core modules without WASI cannot show yet: the message of an uncaught error is a line of the log, and
+/// a fault's reason has only what was written to standard error.
 const NO_MESSAGE: &[&str] =
     &["faults/case.yaml: an uncaught error", "faults/case.yaml: an uncaught error that is not of ASCII"];
 

@@ -8,11 +8,11 @@ use std::sync::OnceLock;
 use crate::process::root;
 
 /// Where modules come from.
-const FOLDERS: [&str; 4] = ["wasm32-wasip2/release/examples", "core", "wasm32-wasip2/release", ""];
+const FOLDERS: [&str; 4] = ["wasm32-wasip2/release/examples", "core", "wasm32-wasip2/release", "sdk"];
 
 /// The bytes of a module: `upper` for a component of `tests/guests/examples`, `upper-c` or `multi-zig` for a
-/// core module, `mask_pii` for one of `plugins`, `sdk/c` for the reference module of an SDK and `sdk/c-hello`
-/// for what its template gives.
+/// core module, `mask_pii` for one of `plugins`, `go` for the reference module of an SDK and `go-hello` for what
+/// its template makes.
 ///
 /// # Panics
 /// When it cannot be built.

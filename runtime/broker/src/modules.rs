@@ -3,7 +3,6 @@
 //! What is given out has been hashed while it was read: bytes that do not belong to their digest are an
 //! error, never a module. Which modules to keep is left to the caller.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use async_nats::jetstream;
@@ -24,9 +23,8 @@ pub const BUCKET: &str = "weir-modules";
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Object Store's usual chunk.
 const CHUNK_BYTES: usize = 128 << 10;
-/// The keys of an object's metadata under which the tests of a module stand.
-const TESTS_KEY: &str = "weir-tests";
-const TEST_CASES_KEY: &str = "weir-test-cases";
+/// What stands between the count and the digest of tests in an object's description.
+const CASES_PASSED: &str = " cases passed: ";
 /// Room for subject and headers beside a chunk.
 const FRAME_BYTES: usize = 1 << 10;
 
@@ -192,20 +190,19 @@ impl ModuleBucket {
         Ok(self.info(digest).await?.and_then(|info| stored(&info)))
     }
 
-    /// Keeps with a module which tests it passed, in place of what was said before. Its bytes stay as they are.
+    /// Keeps with a module which tests it passed, in place of what was said before. Its bytes stay as they
+    /// are.
     ///
     /// # Errors
     /// [`ModuleError::NotFound`] if there is no such module, [`ModuleError::Unavailable`].
     pub async fn set_tests(&self, digest: &Digest, tests: &PassedTests) -> Result<(), ModuleError> {
         let found = self.info(digest).await?;
         let info = found.ok_or(ModuleError::NotFound { digest: *digest })?;
-        let mut metadata: HashMap<String, String> = info.metadata;
-        metadata.insert(TESTS_KEY.to_owned(), tests.digest.to_string());
-        metadata.insert(TEST_CASES_KEY.to_owned(), tests.cases.to_string());
+        // Of what it is given, the client changes nothing but the name and the description.
         let update = UpdateMetadata {
             name: info.name,
-            description: info.description,
-            metadata,
+            description: Some(format!("{}{CASES_PASSED}{}", tests.cases, tests.digest)),
+            metadata: info.metadata,
             headers: info.headers,
         };
         within(self.store.update_metadata(digest.to_string(), update)).await?.map(|_| ()).map_err(unavailable)
@@ -249,10 +246,9 @@ impl ModuleBucket {
 
 /// What an object says of the module in it; none if it is no module.
 fn stored(info: &ObjectInfo) -> Option<StoredModule> {
-    let value = |key: &str| info.metadata.get(key);
     let tests = || {
-        let digest = value(TESTS_KEY)?.parse().ok()?;
-        Some(PassedTests { digest, cases: value(TEST_CASES_KEY)?.parse().ok()? })
+        let (cases, digest) = info.description.as_ref()?.split_once(CASES_PASSED)?;
+        Some(PassedTests { digest: digest.parse().ok()?, cases: cases.parse().ok()? })
     };
     Some(StoredModule { digest: info.name.parse().ok()?, size_bytes: info.size as u64, tests: tests() })
 }

@@ -1,8 +1,8 @@
 //! `make languages`: what a transform costs in each language, written into the README's table.
 //!
-//! Size, compilation and the first event are those of the project that `weir new` makes; the cost of an event is
-//! that of the reference module, which does the same in all languages (256 bytes in capitals, in blocks of 256
-//! with a fresh instance each, its share included), and so are the cases of `tests/conformance`.
+//! Size, compilation and the first event are those of the project that `weir new` makes; the cost of an event
+//! is that of the reference module, which does the same in all languages (256 bytes in capitals, in blocks of
+//! 256 with a fresh instance each, its share included), and so are the cases of `tests/conformance`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -93,7 +93,7 @@ impl WeirNode {
         let digest = stored.digest;
         let info = self.library.info(digest).await.map_err(|error| load_error(&error))?;
         let mut module = view::module(digest, info);
-        module.tests = stored.tests.map(view::tests);
+        module.tests = stored.tests.as_ref().map(view::tests);
         module.tags = tags.iter().filter(|(_, of, _)| *of == digest).map(|(name, ..)| name.clone()).collect();
         let uses = |application: &Application| application.plan.modules().any(|used| used == digest);
         module.used_by = pipelines

@@ -113,7 +113,7 @@ pub(crate) fn module(digest: Digest, info: ModuleInfo) -> Module {
 }
 
 /// The tests of a module for the API.
-pub(crate) fn tests(tests: broker::PassedTests) -> PassedTests {
+pub(crate) fn tests(tests: &broker::PassedTests) -> PassedTests {
     PassedTests { digest: tests.digest, cases: tests.cases }
 }
 

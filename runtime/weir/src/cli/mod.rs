@@ -93,10 +93,8 @@ pub(crate) enum Verb {
     /// Run a node
     #[command(after_help = UP_HELP)]
     Up(Box<NodeFlags>),
-    /// Begin a project of a module, in one of several languages
-    New(new::NewArgs),
-    /// Build a project's module
-    Build(new::BuildArgs),
+    #[command(flatten)]
+    Project(ProjectVerb),
     /// Upload modules, or a project's once it is built and passes its cases; prints the digest
     Push(Box<push::PushArgs>),
     /// List the modules
@@ -107,10 +105,6 @@ pub(crate) enum Verb {
     Inspect(inspect::InspectArgs),
     /// Run one event through a module, in the real sandbox
     Try(trial::TryArgs),
-    /// Run a project's cases through its module, in the real sandbox
-    Test(Box<test::TestArgs>),
-    /// Build and test a project at each save, and swap it into a pipeline of a running node
-    Dev(Box<dev::DevArgs>),
     /// Put a pipeline in force, as its file or a lock says
     Apply(apply::ApplyArgs),
     /// Show what an apply would change against what is in force
@@ -161,6 +155,19 @@ pub(crate) enum Verb {
     Completions(completions::CompletionsArgs),
 }
 
+/// What a plugin author does in a project.
+#[derive(Subcommand)]
+pub(crate) enum ProjectVerb {
+    /// Begin a project of a module, in one of several languages
+    New(new::NewArgs),
+    /// Build a project's module
+    Build(new::BuildArgs),
+    /// Run a project's cases through its module, in the real sandbox
+    Test(Box<test::TestArgs>),
+    /// Build and test a project at each save, and swap it into a pipeline of a running node
+    Dev(Box<dev::DevArgs>),
+}
+
 /// A verb on one pipeline.
 #[derive(Args)]
 pub(crate) struct OnePipeline {
@@ -194,6 +201,7 @@ pub(crate) fn run(verb: Verb, before: &Remote, environment: &dyn Environment) ->
     let connect = |remote: Remote| remote.or(before.clone()).connect(environment);
     match verb {
         Verb::Up(_) => anyhow::bail!("a node is run by the process itself"),
+        Verb::Project(verb) => run_project(verb, before, environment),
         Verb::Push(args) => push::run(&connect(args.remote.clone())?, &args, environment),
         Verb::Modules(remote) => modules::list(&connect(remote)?),
         Verb::Tag(args) => tags::run(&connect(args.remote.clone())?, &args),
@@ -202,22 +210,6 @@ pub(crate) fn run(verb: Verb, before: &Remote, environment: &dyn Environment) ->
             inspect::inspect(&args, remote.output(), || remote.connect(environment))
         }
         Verb::Try(args) => trial::run(&connect(args.remote.clone())?, &args),
-        Verb::New(args) => {
-            before.refuse_for("new")?;
-            new::new(&args)
-        }
-        Verb::Build(args) => {
-            before.refuse_for("build")?;
-            new::build(&args)
-        }
-        Verb::Test(args) => {
-            before.refuse_for("test")?;
-            test::run(&args, &LocalConfig::new(&args.local, environment)?)
-        }
-        Verb::Dev(args) => {
-            let config = LocalConfig::new(&args.local, environment)?;
-            dev::run(&connect(args.remote.clone())?, &args, &config)
-        }
         Verb::Apply(args) => apply::run(&connect(args.remote.clone())?, &args),
         Verb::Plan(args) => lock::plan(&connect(args.remote.clone())?, &args),
         Verb::Lock(args) => lock::lock(&args, || connect(args.remote.clone())),
@@ -271,6 +263,28 @@ pub(crate) fn run(verb: Verb, before: &Remote, environment: &dyn Environment) ->
         Verb::Completions(args) => {
             before.refuse_for("completions")?;
             completions::print(&args)
+        }
+    }
+}
+
+/// Runs a verb of a plugin author. All but `dev` work without a node.
+fn run_project(verb: ProjectVerb, before: &Remote, environment: &dyn Environment) -> anyhow::Result<()> {
+    match verb {
+        ProjectVerb::New(args) => {
+            before.refuse_for("new")?;
+            new::new(&args)
+        }
+        ProjectVerb::Build(args) => {
+            before.refuse_for("build")?;
+            new::build(&args)
+        }
+        ProjectVerb::Test(args) => {
+            before.refuse_for("test")?;
+            test::run(&args, &LocalConfig::new(&args.local, environment)?)
+        }
+        ProjectVerb::Dev(args) => {
+            let config = LocalConfig::new(&args.local, environment)?;
+            dev::run(&args.remote.clone().or(before.clone()).connect(environment)?, &args, &config)
         }
     }
 }

@@ -62,7 +62,7 @@ pub(crate) fn project(folder: &Path) -> anyhow::Result<Project> {
     Project::open(folder)?.ok_or_else(|| {
         let message = format!(
             "there is no {PROJECT_FILE} in {}; `weir new NAME --lang LANGUAGE` begins a project",
-            folder.display()
+            if folder.as_os_str().is_empty() { ".".into() } else { folder.display().to_string() }
         );
         Ended::new(Exit::Config, message).into()
     })

@@ -1,7 +1,7 @@
 //! A plugin author's project: its file `weir.toml`, how it is begun, built and tested.
 //!
-//! Nothing here knows a language. What makes them differ, the commands of a build and the files that a project
-//! begins with, stands in the project's own file and in the templates under `sdk/`.
+//! Nothing here knows a language. What makes them differ, the commands of a build and the files that a
+//! project begins with, stands in the project's own file and in the templates under `sdk/`.
 
 pub(crate) mod build;
 pub(crate) mod cases;

@@ -1,5 +1,5 @@
-//! A project's sample events: each line of `samples/events.ndjson` is the payload of one, sent through the module
-//! to see what comes of it.
+//! A project's sample events: each line of `samples/events.ndjson` is the payload of one, sent through the
+//! module to see what comes of it.
 
 use engine::Module;
 use model::{Answer, Event, Fault, Headers, Limits};

@@ -63,6 +63,9 @@ fn the_exit_code_says_how_it_went() {
     let directory = tempfile::tempdir().expect("a directory");
     let good = write(directory.path(), "good.toml", PIPELINE.as_bytes());
     let bad = write(directory.path(), "bad.toml", PIPELINE.replace("[sink]", "[sync]").as_bytes());
+    let case = "cases:\n- name: a\n  fault: out-of-fuel\n";
+    let cases = write(directory.path(), "good.yaml", case.as_bytes());
+    let bad_cases = write(directory.path(), "cases.yaml", case.replace("fuel", "fule").as_bytes());
     for (line, code, says) in [
         ("--help".to_owned(), 0, ""),
         ("--version".to_owned(), 0, ""),
@@ -98,6 +101,20 @@ fn the_exit_code_says_how_it_went() {
         ("diff A B --nats nats://127.0.0.1:1".to_owned(), 69, "127.0.0.1:1"),
         (format!("attest p --key {good} --nats nats://127.0.0.1:1"), 1, "openssl genpkey"),
         ("export A --nats nats://127.0.0.1:1".to_owned(), 69, "127.0.0.1:1"),
+        ("test".to_owned(), 78, "there is no weir.toml in ."),
+        ("test none --module none.wasm".to_owned(), 78, "cannot read none"),
+        (format!("test {cases} --module none.wasm"), 78, "cannot read none.wasm"),
+        (
+            format!("test {bad_cases} --module none.wasm"),
+            78,
+            "cases.yaml:3:10: cases[0].fault: case 'a': there is",
+        ),
+        ("-o json test".to_owned(), 64, "talks to no node"),
+        ("build".to_owned(), 78, "`weir new NAME --lang LANGUAGE` begins a project"),
+        ("push".to_owned(), 78, "there is no weir.toml in ."),
+        ("push --no-test none.wasm".to_owned(), 64, "--no-test"),
+        ("dev".to_owned(), 78, "there is no weir.toml in ."),
+        ("new Mask --lang rust".to_owned(), 64, "is not the name of a project"),
     ] {
         let output = weir(&node.url, &line);
         let talk = text(&output.stderr);

@@ -1,4 +1,4 @@
-//! The reference module in Rust: what the conformance suite asks of every SDK, by the last token of the subject.
+//! The reference module in Rust: what the conformance suite asks of every SDK, by the subject's last token.
 
 use weir_sdk::{Event, Message, Reject, Result, config_text, info, transform};
 

@@ -25,7 +25,7 @@ const BINARY_BYTES_MAX: usize = 240;
 pub(crate) struct Difference {
     /// What it is about, such as `message 1, payload`.
     pub(crate) what: String,
-    /// What differs: lines that begin with `-` for what was expected, `+` for what came, and a blank for both.
+    /// What differs: lines that begin with `-` for what was expected, `+` for what came, a blank for both.
     pub(crate) lines: Vec<String>,
 }
 
