@@ -28,7 +28,7 @@ ROWS ?=
 BASE ?=
 
 # The workspaces that build for WebAssembly.
-GUEST_WORKSPACES := sdk/rust/Cargo.toml plugins/Cargo.toml tests/guests/Cargo.toml
+GUEST_WORKSPACES := sdk/rust/Cargo.toml sdk/rust/reference/Cargo.toml plugins/Cargo.toml tests/guests/Cargo.toml
 TEST_LOG := target/test.log
 
 say = @printf '== %s\n' "$(1)"
@@ -112,7 +112,7 @@ test: tools ## All checks and all tests
 	$(call say,tests of the SDKs and the modules)
 	@rm -f $(TEST_LOG)
 	@for guests in sdk/rust/Cargo.toml plugins/Cargo.toml; do \
-	    cargo test --locked --target-dir target/guests --manifest-path $$guests 2>&1 | tee -a $(TEST_LOG); done
+	    cargo test --locked --all-features --target-dir target/guests --manifest-path $$guests 2>&1 | tee -a $(TEST_LOG); done
 	@.ci/sdks.sh
 	$(call say,tests)
 	@cargo build --quiet --locked --workspace --bins

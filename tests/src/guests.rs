@@ -11,8 +11,8 @@ use crate::process::root;
 const FOLDERS: [&str; 4] = ["wasm32-wasip2/release/examples", "core", "wasm32-wasip2/release", "sdk"];
 
 /// The bytes of a module: `upper` for a component of `tests/guests/examples`, `upper-c` or `multi-zig` for a
-/// core module, `mask_pii` for one of `plugins`, `go` for the reference module of an SDK and `go-hello` for what
-/// its template makes.
+/// core module, `mask_pii` for one of `plugins`, `go` for the reference module of an SDK and `go-hello` for
+/// what its template makes.
 ///
 /// # Panics
 /// When it cannot be built.

@@ -9,6 +9,7 @@ use clap::Args;
 use model::{PipelineName, TagName};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
 
 use super::dev_pipeline::{self, Output};
 use super::exit::{Ended, Exit};
@@ -113,6 +114,7 @@ fn wait(
     before: Sources,
     loop_: &mut Loop<'_>,
 ) -> anyhow::Result<Woken> {
+    let mut next_look = Instant::now() + LOOK_EVERY;
     loop {
         let woken = runtime.block_on(async {
             tokio::select! {
@@ -121,11 +123,14 @@ fn wait(
                     while tokio::time::timeout(QUIET, watch.happened()).await.is_ok() {}
                     Woken::Changed
                 }
-                () = tokio::time::sleep(LOOK_EVERY), if loop_.output.is_some() => Woken::Looking,
+                () = tokio::time::sleep_until(next_look), if loop_.output.is_some() => Woken::Looking,
             }
         });
         match woken {
-            Woken::Looking => loop_.look(),
+            Woken::Looking => {
+                loop_.look();
+                next_look = Instant::now() + LOOK_EVERY;
+            }
             Woken::Changed if watch.sources().context("watch the project's folder")? == before => {}
             woken => return Ok(woken),
         }

@@ -39,8 +39,11 @@ impl Watch {
     pub(crate) fn begin(project: &Project) -> Result<Self, notify::Error> {
         // One is enough: it says that something happened, and what, the files say.
         let (happened, events) = mpsc::channel(1);
-        let watcher = notify::recommended_watcher(move |_: notify::Result<notify::Event>| {
-            let _ = happened.try_send(());
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // To look at the files is an event too, and must not make us look again.
+            if !matches!(&event, Ok(event) if event.kind.is_access()) {
+                let _ = happened.try_send(());
+            }
         })?;
         let root =
             if project.root.as_os_str().is_empty() { PathBuf::from(".") } else { project.root.clone() };

@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn what_is_no_yaml_is_refused_with_its_place() {
         for (text, line) in [("a: [1, 2", 1), ("a: 1\nb: \"x\n", 2), ("a: 1\na: 2\n", 2), ("a: *b\n", 1)] {
-            let error = parse(text).err().expect("it is refused");
+            let error = parse(text).expect_err("it is refused");
             assert!(error.line >= line && !error.message.is_empty(), "{text}: {}", error.message);
             assert!(!error.message.contains("line"), "{}", error.message);
         }

@@ -32,8 +32,8 @@ pub(crate) struct Difference {
 /// All that is not as expected; nothing where the case passes.
 pub(crate) fn differences(case: &Case, ran: &Ran) -> Vec<Difference> {
     let mut found = match (&case.expectation, &ran.outcome) {
-        (_, Err(Fault::Host(fault))) => vec![note("the machine", format!("host fault: {fault}"))],
-        (None, _) => vec![note("expectation", "nothing is written down yet".into())],
+        (_, Err(Fault::Host(fault))) => vec![note("the machine", &format!("host fault: {fault}"))],
+        (None, _) => vec![note("expectation", "nothing is written down yet")],
         (Some(Expectation::Messages(expected)), Ok(Answer::Messages(messages))) => {
             compare_messages(expected, messages)
         }
@@ -54,7 +54,7 @@ pub(crate) fn differences(case: &Case, ran: &Ran) -> Vec<Difference> {
         (Some(expected), outcome) => vec![sides("outcome", &expectation(expected), &shown(outcome))],
     };
     if let Some(part) = case.log.as_ref().filter(|_| lacks_log(case, ran)) {
-        found.push(note("log", format!("no line holds {part:?}")));
+        found.push(note("log", &format!("no line holds {part:?}")));
     }
     found
 }
@@ -69,7 +69,7 @@ pub(crate) fn is_host_fault(ran: &Ran) -> bool {
     matches!(ran.outcome, Err(Fault::Host(_)))
 }
 
-fn note(what: &str, line: String) -> Difference {
+fn note(what: &str, line: &str) -> Difference {
     Difference { what: what.to_owned(), lines: vec![format!("  {line}")] }
 }
 
@@ -243,7 +243,7 @@ fn diff(expected: &str, found: &str) -> Vec<String> {
             lines.push(format!("{sign} (without a line end)"));
         }
     }
-    clipped(around_changes(lines))
+    clipped(around_changes(&lines))
 }
 
 /// A line without its end; where it ends in something that nobody sees, that is shown.
@@ -253,7 +253,7 @@ fn visible(line: &str) -> String {
 }
 
 /// Of what is the same, only the three lines next to a change.
-fn around_changes(lines: Vec<String>) -> Vec<String> {
+fn around_changes(lines: &[String]) -> Vec<String> {
     let is_change = |line: &String| !line.starts_with(' ');
     let near = |at: usize| lines[at.saturating_sub(3)..(at + 4).min(lines.len())].iter().any(is_change);
     let mut kept: Vec<String> = Vec::new();
