@@ -3,7 +3,8 @@
 # they neither wait for the host's builds nor meet its features.
 #
 #   guests.sh plugins   the ready-made modules:  target/guests/wasm32-wasip2/release/*.wasm
-#   guests.sh tests     the tests' own as well:  in …/release/examples/, and target/guests/core/*.wasm
+#   guests.sh tests     the tests' own as well:  in …/release/examples/, and target/guests/core/*.wasm;
+#                       and the commands of examples/commands: target/guests/core/*.wasm
 #
 # Quick when nothing has changed. Called by the Makefile and, under a lock, by the tests' harness.
 set -euo pipefail
@@ -41,6 +42,21 @@ zig_module() {
         -fno-entry -rdynamic -femit-bin=target/guests/core/new.wasm
 }
 
+# Programs that know nothing of Weir, by the plain tools of their languages.
+commands() {
+    local redact=target/guests/core/redact.wasm
+    if [ ! "$redact" -nt examples/commands/redact.rs ]; then
+        mkdir -p target/guests/core
+        rustc -O -C strip=debuginfo --edition 2024 --target wasm32-wasip2 -o target/guests/core/new.wasm \
+            examples/commands/redact.rs
+        mv target/guests/core/new.wasm "$redact"
+    fi
+    core examples/commands/wc.c wc cc -target wasm32-wasi -O2 -Wall -Wextra -Werror -s \
+        -o target/guests/core/new.wasm
+    core examples/commands/logfmt.zig logfmt build-exe -target wasm32-wasi -O ReleaseSmall \
+        -femit-bin=target/guests/core/new.wasm
+}
+
 case ${1-} in
 plugins | tests) ;;
 *)
@@ -56,4 +72,5 @@ if [ "$1" = tests ]; then
     c_module multi
     c_module hostile
     zig_module multi
+    commands
 fi

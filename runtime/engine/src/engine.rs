@@ -7,6 +7,7 @@ use model::{Digest, HostFault};
 
 use crate::compile::{self, CompileError, Module};
 use crate::config::{self, EngineOptions};
+use crate::describe::{self, Description};
 use crate::inspect::{self, ModuleInfo};
 use crate::refusal::Refusal;
 use crate::ticker::{AwakeGuard, Ticker};
@@ -34,7 +35,8 @@ impl Engine {
         let wasmtime = config::build(&options)?;
         let ticker = Ticker::start(wasmtime.clone())?;
         let (fingerprint, cache_key) = (config::name(&wasmtime, 8), config::name(&wasmtime, 32));
-        Ok(Self { inner: Arc::new(Inner { wasmtime, ticker, options, fingerprint, cache_key }) })
+        let inner = Inner { wasmtime, ticker, options, fingerprint, cache_key };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// What ran, for receipts: `wasmtime-<version>-<8 hex>`. Two engines of one fingerprint give the same
@@ -55,6 +57,12 @@ impl Engine {
     /// They are not a module that can run here.
     pub fn inspect(&self, bytes: &[u8]) -> Result<ModuleInfo, Refusal> {
         inspect::inspect(bytes, self.inner.options.module_bytes_max)
+    }
+
+    /// All that `bytes` tell of the module that they are, and every reason to refuse them that shows without
+    /// linking.
+    pub fn describe(&self, bytes: &[u8]) -> Description {
+        describe::describe(bytes, self.inner.options.module_bytes_max)
     }
 
     /// Inspects, compiles and links a module, and gives code for [`Self::load`]. Takes from milliseconds to

@@ -34,6 +34,8 @@ pub enum ModuleKind {
     Component,
     /// A core module that exports `memory`, `weir_alloc` and `weir_process`.
     CoreModule,
+    /// A program from standard input to standard output: it exports WASI's `_start` or `wasi:cli/run`.
+    Command,
 }
 
 /// All modules, sorted by digest.

@@ -89,6 +89,7 @@ impl FakeNode {
             lag: 0,
             counts: Counts::default(),
             last_receipt: None,
+            last_dead_letter: None,
             swap: None,
             error: None,
             steps: vec![],
@@ -402,8 +403,9 @@ impl Node for Shared {
             payload: None,
         };
         let revision = TracedRevision { number: 1, record: 1, from_sequence: 1, plan, time, applied: None };
-        let pipeline = "p".parse().expect("a valid name");
-        now(Ok(OutputTrace { pipeline, record, receipt: None, revision, steps: vec![], event: None }))
+        let pipeline: PipelineName = "p".parse().expect("a valid name");
+        let plan = self::plan(pipeline.clone());
+        now(Ok(OutputTrace { pipeline, record, receipt: None, revision, plan, steps: vec![], event: None }))
     }
 
     fn trace_source(&self, _: StreamName, sequence: u64) -> Reply<'_, SourceTrace> {

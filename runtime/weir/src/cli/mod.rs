@@ -18,6 +18,7 @@ mod output;
 mod pipelines;
 mod push;
 mod replay;
+mod rerun;
 mod resolve;
 mod revisions;
 mod run;
@@ -188,7 +189,7 @@ pub(crate) fn run(verb: Verb, before: &Remote, environment: &dyn Environment) ->
             let remote = args.remote.clone().or(before.clone());
             inspect::inspect(&args, remote.output(), || remote.connect(environment))
         }
-        Verb::Try(args) => trial::run(&connect(args.remote.clone())?, &args),
+        Verb::Try(args) => run_try(&args, &connect(args.remote.clone())?, environment),
         Verb::Apply(args) => apply::run(&connect(args.remote.clone())?, &args),
         Verb::Plan(args) => lock::plan(&connect(args.remote.clone())?, &args),
         Verb::Lock(args) => lock::lock(&args, || connect(args.remote.clone())),
@@ -240,6 +241,14 @@ pub(crate) fn run(verb: Verb, before: &Remote, environment: &dyn Environment) ->
             before.refuse_for("completions")?;
             completions::print(&args)
         }
+    }
+}
+
+/// Tries a module on the node, or a dead letter's event here.
+fn run_try(args: &trial::TryArgs, session: &Session, environment: &dyn Environment) -> anyhow::Result<()> {
+    match &args.from_dead_letter {
+        Some(letter) => rerun::run(session, letter, &LocalConfig::quiet(environment)?),
+        None => trial::run(session, args),
     }
 }
 

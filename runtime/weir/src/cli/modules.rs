@@ -1,8 +1,7 @@
 //! `weir modules` and `weir rm module`.
 
-use api::dto::{Module, ModuleKind, ModuleList};
+use api::dto::{ModuleKind, ModuleList};
 use clap::Args;
-use comfy_table::Table;
 
 use super::module_arg::ModuleArg;
 use super::output::{self, Output};
@@ -45,22 +44,10 @@ pub(crate) fn remove(session: &Session, module: &ModuleArg) -> anyhow::Result<()
     Ok(())
 }
 
-/// Everything about one module.
-pub(crate) fn sheet(module: &Module) -> Table {
-    output::sheet([
-        ("digest", module.digest.to_string()),
-        ("kind", kind(module.kind).to_owned()),
-        ("size", format!("{} ({} bytes)", output::bytes(module.size_bytes), module.size_bytes)),
-        ("imports", output::list(&module.imports)),
-        ("exports", output::list(&module.exports)),
-        ("tags", output::list(&module.tags)),
-        ("used by", output::list(&module.used_by)),
-    ])
-}
-
 pub(crate) fn kind(kind: ModuleKind) -> &'static str {
     match kind {
         ModuleKind::Component => "component",
         ModuleKind::CoreModule => "core-module",
+        ModuleKind::Command => "command",
     }
 }

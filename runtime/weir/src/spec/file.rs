@@ -3,7 +3,9 @@
 //! Each value on its own is valid once it is read into these types; how they go together is for
 //! [`check`](super::check).
 
-use model::{Digest, OnGuestFault, PipelineName, StreamName, SubjectPattern, SubjectTemplate, TagName};
+use model::{
+    CommandOutput, Digest, OnGuestFault, PipelineName, StreamName, SubjectPattern, SubjectTemplate, TagName,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -106,9 +108,32 @@ pub(crate) struct StepTable {
     #[serde(default)]
     #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     pub(crate) config: serde_json::Value,
+    /// What the standard output of a command comes to. Only for modules that are commands.
+    #[serde(default)]
+    pub(crate) output: OutputMode,
     /// What bounds the module; each key that is missing has its default.
     #[serde(default)]
     pub(crate) limits: LimitsTable,
+}
+
+/// What the standard output of a command comes to.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum OutputMode {
+    /// One message: all of it. Nothing printed is no message.
+    #[default]
+    Whole,
+    /// A message for each line, without its line feed.
+    Lines,
+}
+
+impl From<OutputMode> for CommandOutput {
+    fn from(mode: OutputMode) -> Self {
+        match mode {
+            OutputMode::Whole => Self::Whole,
+            OutputMode::Lines => Self::Lines,
+        }
+    }
 }
 
 /// How a step names its module.

@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use model::plan::PLAN_VERSION;
 use model::{
-    Digest, Limits, OnGuestFault, PipelineName, Plan, SinkPlan, SourcePlan, StepPlan, StreamName,
-    SubjectPattern, SubjectTemplate, TagName,
+    CommandOutput, Digest, Limits, OnGuestFault, PipelineName, Plan, SinkPlan, SourcePlan, StepPlan,
+    StreamName, SubjectPattern, SubjectTemplate, TagName,
 };
 
 pub(crate) use attestation::{Attested, AttestedRevision, PublicKey, SigningKey};
@@ -85,6 +85,8 @@ pub(crate) struct StepSpec {
     pub(crate) config: serde_json::Value,
     /// What bounds it.
     pub(crate) limits: Limits,
+    /// What the standard output of a command comes to.
+    pub(crate) output: CommandOutput,
 }
 
 /// Where messages go.
@@ -184,7 +186,7 @@ impl PipelineSpec {
                 })?,
             };
             let (name, config) = (step.name.clone(), step.config.clone());
-            Ok(StepPlan { name, module, config, limits: step.limits })
+            Ok(StepPlan { name, module, config, limits: step.limits, output: step.output })
         };
         self.steps.iter().enumerate().map(resolve).collect()
     }
