@@ -53,8 +53,8 @@ fn the_event_of_a_dead_letter_is_run_again_at_home() {
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("record 1 of Q is no dead letter but a revision"), "{said}");
 
-    // Another plan is in force by now, and the old one is run; the source lost the event, and the letter's copy
-    // is.
+    // Another plan is in force by now, and the old one is run; the source lost the event, and the letter's
+    // copy is.
     world.put_in_force(&Pipeline::new("q").step(upper).sink("Q", "q.{subject}"), "q");
     stream::purge(&mut world.client, "IN");
     let (code, said) = run_again(&world, &format!("q@{record}"));

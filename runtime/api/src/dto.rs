@@ -18,7 +18,7 @@ mod trace;
 mod trial;
 mod verification;
 
-pub use module::{Module, ModuleKind, ModuleList, PutTag, Tag, TagList};
+pub use module::{Module, ModuleKind, ModuleList, ModuleState, PutTag, Tag, TagList};
 pub use node::{LatchState, NodeInfo, Readiness};
 pub use payload::{Base64, Header, Payload};
 pub use pipeline::{

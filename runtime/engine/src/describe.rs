@@ -1,5 +1,5 @@
-//! Everything that a module's bytes tell of it, for its author: contract and problems, where it comes from, its
-//! memory, and what is embedded. Nothing is compiled and nothing runs.
+//! Everything that a module's bytes tell of it, for its author: contract and problems, where it comes from,
+//! its memory, and what is embedded. Nothing is compiled and nothing runs.
 
 use std::collections::BTreeSet;
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use model::{Digest, HostFault};
 
 use crate::compile::{self, CompileError, Module};
+use crate::compilers::Compilers;
 use crate::config::{self, EngineOptions};
 use crate::describe::{self, Description};
 use crate::inspect::{self, ModuleInfo};
@@ -24,6 +25,7 @@ struct Inner {
     options: EngineOptions,
     fingerprint: String,
     cache_key: String,
+    compilers: Compilers,
 }
 
 impl Engine {
@@ -35,7 +37,8 @@ impl Engine {
         let wasmtime = config::build(&options)?;
         let ticker = Ticker::start(wasmtime.clone())?;
         let (fingerprint, cache_key) = (config::name(&wasmtime, 8), config::name(&wasmtime, 32));
-        let inner = Inner { wasmtime, ticker, options, fingerprint, cache_key };
+        let compilers = Compilers::default();
+        let inner = Inner { wasmtime, ticker, options, fingerprint, cache_key, compilers };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -66,12 +69,12 @@ impl Engine {
     }
 
     /// Inspects, compiles and links a module, and gives code for [`Self::load`]. Takes from milliseconds to
-    /// ten seconds of several threads: call it where that may be.
+    /// ten seconds of several threads, for large modules of low priority: call it where that may be.
     ///
     /// # Errors
     /// The module is refused, or the compiler failed.
     pub fn compile(&self, bytes: &[u8]) -> Result<Vec<u8>, CompileError> {
-        compile::compile(self, bytes)
+        self.inner.compilers.run(bytes.len(), || compile::compile(self, bytes))
     }
 
     /// Makes a module of code that [`Self::compile`] gave, on this machine or another with the same cache
@@ -91,7 +94,7 @@ impl Engine {
     /// # Errors
     /// As [`Self::compile`].
     pub fn compile_and_load(&self, bytes: &[u8]) -> Result<Module, CompileError> {
-        compile::compile_and_load(self, bytes)
+        self.inner.compilers.run(bytes.len(), || compile::compile_and_load(self, bytes))
     }
 
     pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {

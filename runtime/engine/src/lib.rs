@@ -17,6 +17,7 @@
 mod answer;
 mod command;
 mod compile;
+mod compilers;
 mod component;
 mod config;
 mod core_module;
@@ -37,6 +38,7 @@ mod wasi_preview2;
 mod wire;
 
 pub use compile::{CompileError, Module, NotACommand};
+pub use compilers::LARGE_MODULE_BYTES;
 pub use config::EngineOptions;
 pub use describe::{Description, MemoryPages};
 pub use engine::Engine;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -65,6 +66,8 @@ impl FakeNode {
         Ok(Module {
             digest,
             kind: ModuleKind::Component,
+            state: ModuleState::Ready,
+            reason: None,
             size_bytes: bytes.len() as u64,
             imports: vec![],
             exports: vec!["process".into()],
@@ -449,7 +452,11 @@ impl ModuleUpload for FakeUpload {
         now(Ok(()))
     }
 
-    fn finish(mut self: Box<Self>, expected: Option<Digest>) -> Reply<'static, (Module, Written)> {
+    fn finish(
+        mut self: Box<Self>,
+        expected: Option<Digest>,
+        wait: Duration,
+    ) -> Reply<'static, (Module, Written)> {
         let found = Digest::of(&self.bytes);
         if let Some(expected) = expected.filter(|expected| *expected != found) {
             let error = NodeError::new(Code::DigestMismatch, "the bytes differ");
@@ -461,7 +468,10 @@ impl ModuleUpload for FakeUpload {
         let bytes = std::mem::take(&mut self.bytes);
         let before = self.node.state().modules.insert(found, bytes.into());
         let written = if before.is_some() { Written::Existed } else { Written::Created };
-        now(self.node.describe(found).map(|module| (module, written)))
+        // Compiling takes a minute here, so that a test can see whether it is waited for.
+        let is_waited_for = wait >= Duration::from_secs(60) || wait == crate::upload::WAIT_DEFAULT;
+        let state = if is_waited_for { ModuleState::Ready } else { ModuleState::Compiling };
+        now(self.node.describe(found).map(|module| (Module { state, ..module }, written)))
     }
 }
 

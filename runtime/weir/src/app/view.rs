@@ -1,7 +1,7 @@
 //! How pipelines, modules and dead letters look to the API.
 
 use api::dto::{
-    Counts, DeadLetter, DeadLetterSummary, Module, ModuleKind, Payload, PendingSwap,
+    Counts, DeadLetter, DeadLetterSummary, Module, ModuleKind, ModuleState, Payload, PendingSwap,
     PipelineError, PipelineState, PipelineStatus, ReceiptSummary, SourceStatus, StepStatus,
 };
 use broker::{Broker, StoredMessage, StreamState};
@@ -10,6 +10,7 @@ use model::record::{self, own_subject};
 use model::{Digest, PipelineName, Plan, Receipt, Record, RecordKind, Revision};
 use pipeline::{State, Status};
 
+use super::admission::Standing;
 use super::catalog::Application;
 use super::supervisor::Observed;
 
@@ -116,11 +117,23 @@ pub(crate) fn module(digest: Digest, info: ModuleInfo) -> Module {
     Module {
         digest,
         kind,
+        state: ModuleState::Ready,
+        reason: None,
         size_bytes: info.size_bytes as u64,
         imports: info.imports,
         exports: info.exports,
         tags: Vec::new(),
         used_by: Vec::new(),
+    }
+}
+
+/// A module that is not in the shared bucket, for the API.
+pub(crate) fn standing(digest: Digest, standing: Standing) -> Module {
+    match standing {
+        Standing::Compiling(info) => Module { state: ModuleState::Compiling, ..module(digest, info) },
+        Standing::Refused(info, reason) => {
+            Module { state: ModuleState::Refused, reason: Some(reason), ..module(digest, info) }
+        }
     }
 }
 

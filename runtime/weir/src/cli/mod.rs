@@ -5,6 +5,7 @@
 
 mod apply;
 mod attest;
+mod compiling;
 mod completions;
 mod conformance;
 mod dead;

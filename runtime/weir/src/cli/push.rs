@@ -13,8 +13,11 @@ use model::{Digest, DigestBuilder, TagName};
 
 use super::exit::{Ended, Exit};
 use super::output::{self, Output};
-use super::{Remote, Session, tags};
+use super::{Remote, Session, compiling, tags};
 use crate::client::Sent;
+
+/// What a node answers that has a module and still compiles it.
+const ACCEPTED: u16 = 202;
 
 /// The arguments of `weir push`.
 #[derive(Args)]
@@ -55,8 +58,11 @@ fn upload(session: &Session, path: &Path) -> anyhow::Result<Digest> {
     let sent = Sent::Stream("application/wasm", length, &mut reader);
     let answer = session.client.put(&format!("/v1/modules/{digest}"), sent);
     bar.finish_and_clear();
-    let answer = answer?;
-    let how = if answer.status == 201 { "pushed" } else { "was there already" };
+    let mut answer = answer?;
+    let how = if answer.status == 200 { "was there already" } else { "pushed" };
+    if answer.status == ACCEPTED {
+        answer = compiling::wait(session, &path.display().to_string(), digest)?;
+    }
     output::talk(&format!("{} {how} ({})", path.display(), output::bytes(length)));
     match session.output {
         Output::Json => output::data(answer.text.trim_end())?,

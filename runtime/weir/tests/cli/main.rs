@@ -214,6 +214,26 @@ fn inspecting_a_file_tells_every_reason_to_refuse_it() {
     assert_eq!(json["problems"].as_array().map(Vec::len), Some(5), "{json}");
 }
 
+/// Who pushes is told that the node compiles, and waits until it has.
+#[test]
+fn a_push_waits_until_the_module_is_compiled() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = write(directory.path(), "empty.wasm", b"");
+    let (put, get) = (format!("PUT /v1/modules/{DIGEST}"), format!("GET /v1/modules/{DIGEST}"));
+    let described = |state: &str| module("[]").replacen("{", &format!(r#"{{"state": "{state}", "#), 1);
+    let ready = Node::answering(&[(&put, 202, &described("compiling")), (&get, 200, &described("ready"))]);
+    let output = weir(&ready.url, &format!("push {file}"));
+    assert_eq!(text(&output.stdout), format!("{DIGEST}\n"), "{}", text(&output.stderr));
+    for part in ["the node compiles it", "empty.wasm pushed"] {
+        assert!(text(&output.stderr).contains(part), "{part}: {}", text(&output.stderr));
+    }
+    let refused = described("refused").replacen("{", r#"{"reason": "it cannot be linked", "#, 1);
+    let refusing = Node::answering(&[(&put, 202, &described("compiling")), (&get, 200, &refused)]);
+    let output = weir(&refusing.url, &format!("push {file}"));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("it cannot be linked"), "{}", text(&output.stderr));
+}
+
 #[test]
 fn a_pipeline_file_is_sent_as_it_is() {
     let result = format!(r#"{{"name": "p", "plan": "{DIGEST}", "generation": 4, "outcome": "changed"}}"#);
