@@ -6,7 +6,7 @@
 #   guests.sh plugins   all ready-made modules, in the same place
 #   guests.sh tests     those two and the tests' own:  in …/release/examples/, and target/guests/core/*.wasm;
 #                       and of each SDK its reference module, target/guests/sdk/<language>.wasm, and what its
-#                       template makes, <language>-hello.wasm
+#                       template makes, <language>-hello.wasm; and the commands of examples/commands
 #
 # Quick when nothing has changed. Called by the Makefile and, under a lock, by the tests' harness.
 set -euo pipefail
@@ -199,6 +199,21 @@ sdk_modules() {
     build sdk/python-hello.wasm sdk/python wit/transform.wit -- hello_python NEW
 }
 
+# Programs that know nothing of Weir, by the plain tools of their languages.
+commands() {
+    local redact=target/guests/core/redact.wasm
+    if [ ! "$redact" -nt examples/commands/redact.rs ]; then
+        mkdir -p target/guests/core
+        rustc -O -C strip=debuginfo --edition 2024 --target wasm32-wasip2 -o target/guests/core/new.wasm \
+            examples/commands/redact.rs
+        mv target/guests/core/new.wasm "$redact"
+    fi
+    core examples/commands/wc.c wc cc -target wasm32-wasi -O2 -Wall -Wextra -Werror -s \
+        -o target/guests/core/new.wasm
+    core examples/commands/logfmt.zig logfmt build-exe -target wasm32-wasi -O ReleaseSmall \
+        -femit-bin=target/guests/core/new.wasm
+}
+
 case ${1-} in
 demo)
     modules json-select mask-pii
@@ -215,6 +230,7 @@ tests)
     c_module hostile
     zig_module multi
     sdk_modules
+    commands
     ;;
 *)
     echo "usage: guests.sh demo|plugins|tests" >&2

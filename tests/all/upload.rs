@@ -2,12 +2,16 @@
 //! is no module is refused and leaves nothing behind.
 
 use std::process::Command;
+use std::time::Duration;
 
 use model::Digest;
 use serde_json::{Value, json};
-use weir_tests::{Node, Pipeline, guest};
+use weir_tests::{Node, Pipeline, guest, within};
 
 use crate::world::World;
+
+/// The compiler lets others go first, and tests keep a machine busy.
+const COMPILING_PATIENCE: Duration = Duration::from_secs(300);
 
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -45,6 +49,40 @@ fn a_module_is_uploaded_once_and_named_by_its_bytes() {
     let content = api.get(&format!("/v1/modules/{digest}/content")).expect(200);
     assert_eq!(Digest::of(&content.body), digest);
     assert_eq!(module_count(&world), 1);
+}
+
+/// Who does not wait hears how it ended from the description: that the module can run, or why it cannot.
+#[test]
+fn a_module_is_compiled_while_nobody_waits() {
+    let world = World::new();
+    let describe = |digest: Digest| world.api().get(&format!("/v1/modules/{digest}")).expect(200).json();
+    let upload = |bytes: &[u8]| {
+        let request = world.api().request("POST", "/v1/modules").header("content-type", "application/wasm");
+        let accepted = request.header("prefer", "respond-async").send(bytes).expect(202);
+        assert_eq!(accepted.json()["state"], "compiling");
+        let location = accepted.header("location").map(str::to_owned);
+        assert_eq!(location, Some(format!("/v1/modules/{}", Digest::of(bytes))));
+        within(COMPILING_PATIENCE, "it is compiled", || {
+            let module = describe(Digest::of(bytes));
+            if module["state"] == "compiling" { Err(module) } else { Ok(module) }
+        })
+    };
+    let large = guest("mask_pii");
+    let ready = upload(&large);
+    assert_eq!(
+        (&ready["state"], &ready["reason"], &ready["kind"]),
+        (&json!("ready"), &json!(null), &json!("component"))
+    );
+    // Its shape is right, and its import's type is not: only linking finds that.
+    let exports = r#"(memory (export "memory") 1)
+        (func (export "weir_alloc") (param i32) (result i32) i32.const 0)
+        (func (export "weir_process") (param i32 i32) (result i64) i64.const 0)"#;
+    let misfit = format!(r#"(module (import "weir" "log" (func (param i64))) {exports})"#);
+    let refused = upload(&wat::parse_str(misfit).expect("the text is WebAssembly"));
+    assert_eq!(refused["state"], "refused");
+    let reason = refused["reason"].as_str().unwrap_or_default();
+    assert!(reason.contains("cannot be linked") && reason.contains("weir::log"), "{reason}");
+    assert_eq!(module_count(&world), 1, "nothing is kept of what is refused");
 }
 
 #[test]

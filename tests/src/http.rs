@@ -89,7 +89,8 @@ impl Api {
 
     /// The beginning of an upload.
     pub fn upload(&self, method: &'static str, path: &str) -> Request {
-        self.request(method, path).header("content-type", "application/wasm")
+        // A busy machine may take long to compile, and tests want to see how it ends.
+        self.request(method, path).header("content-type", "application/wasm").header("prefer", "wait=300")
     }
 
     /// Uploads a module, new or known, and returns its digest.

@@ -32,6 +32,14 @@ pub fn put<T: AsRef<[u8]>>(client: &mut NatsClient, subject: &str, payloads: &[T
     client.store(payloads.iter().map(message)).expect("the events are stored")
 }
 
+/// Takes all events out of a stream.
+///
+/// # Panics
+/// When the server refuses.
+pub fn purge(client: &mut NatsClient, stream: &str) {
+    client.api(&format!("STREAM.PURGE.{stream}"), "").expect("the stream can be emptied");
+}
+
 /// How many messages a stream has, and its last sequence.
 ///
 /// # Errors

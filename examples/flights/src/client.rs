@@ -59,7 +59,8 @@ impl Client {
     ) -> anyhow::Result<Value> {
         let (agent, url) = (self.agent.clone(), format!("{}{path}", self.base));
         let work = move || -> anyhow::Result<(u16, String)> {
-            let mut request = Request::builder().method(method).uri(&url);
+            // An upload is answered when the module is compiled.
+            let mut request = Request::builder().method(method).uri(&url).header("prefer", "wait=300");
             if !media_type.is_empty() {
                 request = request.header("content-type", media_type);
             }

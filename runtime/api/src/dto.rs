@@ -18,12 +18,13 @@ mod trace;
 mod trial;
 mod verification;
 
-pub use module::{Module, ModuleKind, ModuleList, PassedTests, PutTag, Tag, TagList};
+pub use module::{Module, ModuleKind, ModuleList, ModuleState, PassedTests, PutTag, Tag, TagList};
 pub use node::{LatchState, NodeInfo, Readiness};
 pub use payload::{Base64, Header, Payload};
 pub use pipeline::{
-    ApplyOutcome, ApplyResult, Counts, DeadLetter, DeadLetterList, PendingSwap, PipelineDescription,
-    PipelineError, PipelineList, PipelineState, PipelineStatus, ReceiptSummary, SourceStatus, StepStatus,
+    ApplyOutcome, ApplyResult, Counts, DeadLetter, DeadLetterList, DeadLetterSummary, PendingSwap,
+    PipelineDescription, PipelineError, PipelineList, PipelineState, PipelineStatus, ReceiptSummary,
+    SourceStatus, StepStatus,
 };
 pub use problem::{PROBLEM_TYPE_PREFIX, Problem};
 pub use revision::{
@@ -34,5 +35,5 @@ pub use shadow::{Shadow, ShadowGate, ShadowReport, ShadowRequest, ShadowSample, 
 pub use trace::{
     EventFate, EventOutcome, OutputTrace, SourceTrace, TracedEvent, TracedRecord, TracedRevision, TracedStep,
 };
-pub use trial::{TryLimits, TryMessage, TryOutcome, TryRequest, TryResult};
+pub use trial::{TryLimits, TryMessage, TryOutcome, TryOutput, TryRequest, TryResult};
 pub use verification::{Verification, VerificationDifference, VerificationState, VerifyRequest};

@@ -4,6 +4,8 @@
 //! Every call is bounded in time by the caller, which drops the future: an implementation must leave
 //! nothing half done when that happens.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -134,8 +136,11 @@ pub trait ModuleUpload: Send {
     fn write(&mut self, chunk: Bytes) -> Reply<'_, ()>;
     /// Checks that the bytes are those of `expected` and a module that can run, and keeps it. Fails with
     /// [`Code::DigestMismatch`](crate::Code::DigestMismatch) or
-    /// [`Code::ModuleRefused`](crate::Code::ModuleRefused), and then keeps nothing.
-    fn finish(self: Box<Self>, expected: Option<Digest>) -> Reply<'static, (Module, Written)>;
+    /// [`Code::ModuleRefused`](crate::Code::ModuleRefused), and then keeps nothing. What takes longer than
+    /// `wait` goes on in the background, and the module is given as
+    /// [`Compiling`](crate::dto::ModuleState::Compiling).
+    fn finish(self: Box<Self>, expected: Option<Digest>, wait: Duration)
+    -> Reply<'static, (Module, Written)>;
 }
 
 /// Whether something was there before it was written.

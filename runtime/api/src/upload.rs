@@ -19,6 +19,12 @@ use crate::router::App;
 
 /// How many modules may be received at the same time.
 pub(crate) const UPLOADS_MAX: usize = 4;
+/// How long a request waits for its module to be compiled, unless it says otherwise.
+pub(crate) const WAIT_DEFAULT: Duration = Duration::from_secs(2);
+/// The longest wait that a request can ask for.
+const WAIT_MAX: Duration = Duration::from_secs(300);
+/// The header by which it asks (RFC 7240).
+const PREFER: &str = "prefer";
 /// How much of a body is read after it was refused, so that the client is still there to read the answer.
 const DISCARD_BYTES_MAX: u64 = 64 << 20;
 const DISCARD_TIME_MAX: Duration = Duration::from_secs(5);
@@ -32,7 +38,7 @@ pub(crate) async fn receive(
     let (parts, body) = request.into_parts();
     let mut body = body.into_data_stream();
     let received = match check(app, named, &parts.headers) {
-        Ok(expected) => receive_body(app, expected, &mut body).await,
+        Ok(expected) => receive_body(app, expected, wait(&parts.headers), &mut body).await,
         Err(error) => Err(error),
     };
     if received.is_err() {
@@ -69,6 +75,21 @@ fn check(app: &App, named: Option<Digest>, headers: &HeaderMap) -> Result<Option
     Ok(named.or(announced))
 }
 
+/// How long the client wants to wait, by `Prefer: respond-async` or `Prefer: wait=<seconds>`. A preference
+/// that is not understood is none.
+fn wait(headers: &HeaderMap) -> Duration {
+    let preferences = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
+    let mut preferences = preferences.flat_map(|value| value.split(',')).map(str::trim);
+    let wait = preferences.find_map(|preference| match preference.split_once('=') {
+        Some((name, seconds)) if name.trim().eq_ignore_ascii_case("wait") => {
+            seconds.trim().parse().ok().map(Duration::from_secs)
+        }
+        None if preference.eq_ignore_ascii_case("respond-async") => Some(Duration::ZERO),
+        _ => None,
+    });
+    wait.map_or(WAIT_DEFAULT, |wait| wait.min(WAIT_MAX))
+}
+
 fn check_size(app: &App, bytes: u64) -> Result<(), NodeError> {
     let limit_bytes = app.upload_bytes_max;
     if bytes > limit_bytes {
@@ -81,6 +102,7 @@ fn check_size(app: &App, bytes: u64) -> Result<(), NodeError> {
 async fn receive_body(
     app: &App,
     expected: Option<Digest>,
+    wait: Duration,
     body: &mut BodyDataStream,
 ) -> Result<(Module, Written), NodeError> {
     let _place = app.uploads.try_acquire().map_err(|_| {
@@ -94,7 +116,7 @@ async fn receive_body(
         check_size(app, received_bytes)?;
         upload.write(chunk).await?;
     }
-    upload.finish(expected).await
+    upload.finish(expected, wait).await
 }
 
 async fn next_chunk(body: &mut BodyDataStream, idle: Duration) -> Result<Option<Bytes>, NodeError> {

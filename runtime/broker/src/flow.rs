@@ -124,6 +124,8 @@ impl Flow {
             if let Some(arrival) = self.try_receive()? {
                 return Ok(arrival);
             }
+            // What was taken just now may have ended the last request, and then nothing would come.
+            self.refill().await?;
             let silent_since = *self.silent_since.get_or_insert_with(Instant::now);
             let inbound = tokio::time::timeout_at(silent_since + SILENCE, self.connection.receive()).await;
             let inbound = inbound.map_err(|_| Broken("the server's heartbeats stay away".into()))?;

@@ -3,13 +3,14 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use model::{Digest, Fault, HostFault, Limits};
+use model::{CommandOutput, Digest, Fault, HostFault, Limits};
 use wasmtime::Precompiled;
 
+use crate::command::Command;
 use crate::component::ComponentModule;
 use crate::core_module::CoreModule;
 use crate::engine::Engine;
-use crate::inspect::ModuleKind;
+use crate::inspect::{self, ModuleKind};
 use crate::instance::Instance;
 use crate::log::LogLine;
 use crate::refusal::Refusal;
@@ -18,6 +19,7 @@ use crate::refusal::Refusal;
 #[derive(Clone)]
 pub struct Module {
     inner: Arc<Inner>,
+    output: CommandOutput,
 }
 
 struct Inner {
@@ -30,7 +32,16 @@ struct Inner {
 pub(crate) enum Linked {
     Component(ComponentModule),
     CoreModule(CoreModule),
+    Command(Command),
 }
+
+/// A module was told what its standard output comes to, and is none that answers by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "output = \"lines\" is for commands, whose answer is what they print; the module is a {}, and answers with \
+     messages: leave 'output' out", .0.as_str()
+)]
+pub struct NotACommand(pub ModuleKind);
 
 /// Why a module was not compiled.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,9 +60,30 @@ impl Module {
         self.inner.digest
     }
 
+    /// Which contract it speaks.
+    pub fn kind(&self) -> ModuleKind {
+        match self.linked() {
+            Linked::Component(_) => ModuleKind::Component,
+            Linked::CoreModule(_) => ModuleKind::CoreModule,
+            Linked::Command(_) => ModuleKind::Command,
+        }
+    }
+
+    /// The same module, with another way from standard output to messages; without this it is the whole.
+    ///
+    /// # Errors
+    /// Where that asks for something of a module that is no command.
+    pub fn with_output(self, output: CommandOutput) -> Result<Self, NotACommand> {
+        match self.kind() {
+            ModuleKind::Command => Ok(Self { output, ..self }),
+            _ if output == CommandOutput::default() => Ok(self),
+            kind => Err(NotACommand(kind)),
+        }
+    }
+
     /// A fresh instance: nothing of any other is in it. It gets ten times the fuel of an event to start, and
     /// as much wall clock. `config` is what the guest reads as its configuration; what it logs while starting
-    /// goes to `log`.
+    /// goes to `log`. Of a command nothing starts before there is an event.
     ///
     /// # Errors
     /// A guest fault if the module fails to start, which it then always does; a host fault if the machine has
@@ -73,8 +105,13 @@ impl Module {
         &self.inner.linked
     }
 
+    pub(crate) fn output(&self) -> CommandOutput {
+        self.output
+    }
+
     fn new(engine: &Engine, digest: Digest, linked: Linked) -> Self {
-        Self { inner: Arc::new(Inner { engine: engine.clone(), digest, linked }) }
+        let inner = Inner { engine: engine.clone(), digest, linked };
+        Self { inner: Arc::new(inner), output: CommandOutput::default() }
     }
 }
 
@@ -111,14 +148,13 @@ enum Code {
 
 impl Code {
     fn compile(engine: &Engine, bytes: &[u8]) -> Result<Self, CompileError> {
-        let kind = engine.inspect(bytes)?.kind;
-        let compiled = catch_unwind(AssertUnwindSafe(|| match kind {
-            ModuleKind::Component => {
+        engine.inspect(bytes)?;
+        let is_component = wasmparser::Parser::is_component(bytes);
+        let compiled = catch_unwind(AssertUnwindSafe(|| match is_component {
+            true => {
                 wasmtime::component::Component::from_binary(engine.wasmtime(), bytes).map(Self::Component)
             }
-            ModuleKind::CoreModule => {
-                wasmtime::Module::from_binary(engine.wasmtime(), bytes).map(Self::CoreModule)
-            }
+            false => wasmtime::Module::from_binary(engine.wasmtime(), bytes).map(Self::CoreModule),
         }));
         match compiled {
             Ok(code) => code.map_err(|error| unlinkable(&error)),
@@ -147,12 +183,18 @@ impl Code {
         }
     }
 
+    /// Which contract a module speaks is told by the export that answers, as inspection does.
     fn link(&self, engine: &Engine) -> wasmtime::Result<Linked> {
+        let engine = engine.wasmtime();
         match self {
-            Self::Component(component) => {
-                ComponentModule::link(engine.wasmtime(), component).map(Linked::Component)
-            }
-            Self::CoreModule(module) => CoreModule::link(engine.wasmtime(), module).map(Linked::CoreModule),
+            Self::Component(component) => match component.get_export_index(None, inspect::COMPONENT_EXPORT) {
+                Some(_) => ComponentModule::link(engine, component).map(Linked::Component),
+                None => Command::link_component(engine, component).map(Linked::Command),
+            },
+            Self::CoreModule(module) => match module.get_export(inspect::CORE_EXPORT) {
+                Some(_) => CoreModule::link(engine, module).map(Linked::CoreModule),
+                None => Command::link(engine, module).map(Linked::Command),
+            },
         }
     }
 }

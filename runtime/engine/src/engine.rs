@@ -6,7 +6,9 @@ use std::sync::Arc;
 use model::{Digest, HostFault};
 
 use crate::compile::{self, CompileError, Module};
+use crate::compilers::Compilers;
 use crate::config::{self, EngineOptions};
+use crate::describe::{self, Description};
 use crate::inspect::{self, ModuleInfo};
 use crate::refusal::Refusal;
 use crate::ticker::{AwakeGuard, Ticker};
@@ -23,6 +25,7 @@ struct Inner {
     options: EngineOptions,
     fingerprint: String,
     cache_key: String,
+    compilers: Compilers,
 }
 
 impl Engine {
@@ -34,7 +37,9 @@ impl Engine {
         let wasmtime = config::build(&options)?;
         let ticker = Ticker::start(wasmtime.clone())?;
         let (fingerprint, cache_key) = (config::name(&wasmtime, 8), config::name(&wasmtime, 32));
-        Ok(Self { inner: Arc::new(Inner { wasmtime, ticker, options, fingerprint, cache_key }) })
+        let compilers = Compilers::default();
+        let inner = Inner { wasmtime, ticker, options, fingerprint, cache_key, compilers };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// What ran, for receipts: `wasmtime-<version>-<8 hex>`. Two engines of one fingerprint give the same
@@ -57,13 +62,19 @@ impl Engine {
         inspect::inspect(bytes, self.inner.options.module_bytes_max)
     }
 
+    /// All that `bytes` tell of the module that they are, and every reason to refuse them that shows without
+    /// linking.
+    pub fn describe(&self, bytes: &[u8]) -> Description {
+        describe::describe(bytes, self.inner.options.module_bytes_max)
+    }
+
     /// Inspects, compiles and links a module, and gives code for [`Self::load`]. Takes from milliseconds to
-    /// ten seconds of several threads: call it where that may be.
+    /// ten seconds of several threads, for large modules of low priority: call it where that may be.
     ///
     /// # Errors
     /// The module is refused, or the compiler failed.
     pub fn compile(&self, bytes: &[u8]) -> Result<Vec<u8>, CompileError> {
-        compile::compile(self, bytes)
+        self.inner.compilers.run(bytes.len(), || compile::compile(self, bytes))
     }
 
     /// Makes a module of code that [`Self::compile`] gave, on this machine or another with the same cache
@@ -83,7 +94,7 @@ impl Engine {
     /// # Errors
     /// As [`Self::compile`].
     pub fn compile_and_load(&self, bytes: &[u8]) -> Result<Module, CompileError> {
-        compile::compile_and_load(self, bytes)
+        self.inner.compilers.run(bytes.len(), || compile::compile_and_load(self, bytes))
     }
 
     pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {

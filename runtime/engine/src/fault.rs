@@ -9,6 +9,21 @@ use crate::answer::output_too_large;
 /// How many of the innermost functions a trap names.
 const FUNCTIONS_NAMED: usize = 4;
 
+/// How much of a function's name is shown.
+const NAME_CHARS_MAX: usize = 80;
+
+/// What stands in the names of the functions that report a panic, from the innermost on.
+const PANICKING: [&str; 8] = [
+    "panic",
+    "rust_begin_unwind",
+    "rust_end_short_backtrace",
+    "abort",
+    "process::exit",
+    "unwrap_failed",
+    "rust_oom",
+    "alloc_error",
+];
+
 /// Where a call was when it ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -24,8 +39,10 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) limits: &'a Limits,
     pub(crate) fuel: u64,
     pub(crate) memory_refused: bool,
-    /// The end of what the guest wrote to standard error.
+    /// What the guest wrote to standard error.
     pub(crate) stderr: String,
+    /// What it last logged as an error.
+    pub(crate) last_error: String,
 }
 
 impl Circumstances<'_> {
@@ -99,7 +116,11 @@ impl Circumstances<'_> {
 
     /// What the guest said itself about its end.
     fn complaint(&self) -> String {
-        if self.stderr.is_empty() { String::new() } else { format!("; stderr: {}", self.stderr) }
+        match (&*self.stderr, &*self.last_error) {
+            ("", "") => String::new(),
+            ("", error) => format!("; log: {error}"),
+            (stderr, _) => format!("; stderr: {stderr}"),
+        }
     }
 
     fn at_start(&self, code: GuestFaultCode, reason: String) -> Fault {
@@ -111,12 +132,18 @@ impl Circumstances<'_> {
     }
 }
 
-/// The innermost functions, by the names that the module gives them.
+/// The innermost functions, by the names that the module gives them, as their language writes them. Those of
+/// a Rust program that only report a panic are left out.
 fn place(error: &wasmtime::Error) -> String {
     let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else { return String::new() };
-    let names = backtrace.frames().iter().take(FUNCTIONS_NAMED).map(|frame| match frame.func_name() {
-        Some(name) => name.to_owned(),
+    let frames = backtrace.frames().iter().map(|frame| match frame.func_name() {
+        Some(name) => format!("{:#}", rustc_demangle::demangle(name)),
         None => format!("function {}", frame.func_index()),
+    });
+    let names = frames.skip_while(|name| PANICKING.iter().any(|part| name.contains(part)));
+    let names = names.take(FUNCTIONS_NAMED).map(|name| match name.char_indices().nth(NAME_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name,
     });
     let names: Vec<_> = names.collect();
     if names.is_empty() { String::new() } else { format!("; in {}", names.join(" < ")) }

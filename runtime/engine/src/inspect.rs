@@ -1,11 +1,12 @@
 //! Says what uploaded bytes are, from the bytes alone: nothing is compiled and nothing runs. Whoever passes
 //! here keeps the contract's shape; what is left to linking is whether the imports' types fit.
 
+use wasmparser::component_types::ComponentEntityType;
 use wasmparser::types::{EntityType, Types, TypesRef};
 use wasmparser::{BinaryReaderError, ComponentTypeRef, Parser, Payload, TypeBounds, Validator, WasmFeatures};
 
 use crate::refusal::Refusal;
-use crate::{config, signature, wasi_preview1};
+use crate::{command, config, signature, wasi_preview1};
 
 /// What a module is, told apart by its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +15,9 @@ pub enum ModuleKind {
     Component,
     /// A core module with the exports `memory`, `weir_alloc` and `weir_process`.
     CoreModule,
+    /// A program from standard input to standard output: a core module that exports WASI's `_start`, or a
+    /// component that exports `wasi:cli/run`.
+    Command,
 }
 
 impl ModuleKind {
@@ -22,6 +26,7 @@ impl ModuleKind {
         match self {
             Self::Component => "component",
             Self::CoreModule => "core-module",
+            Self::Command => "command",
         }
     }
 }
@@ -29,7 +34,7 @@ impl ModuleKind {
 /// What an inspected module is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModuleInfo {
-    /// Component or core module.
+    /// Which contract it speaks.
     pub kind: ModuleKind,
     /// What it imports, by full name, in the order of the module.
     pub imports: Vec<String>,
@@ -45,14 +50,28 @@ const PROCESS: &str = "func(event: record{subject: string, payload: list<u8>, \
     -> result<list<record{subject: option<string>, payload: list<u8>, \
     headers: list<tuple<string, string>>}>, string>";
 
+/// The export that makes a component a transform.
+pub(crate) const COMPONENT_EXPORT: &str = "process";
+/// The export that makes a core module a transform.
+pub(crate) const CORE_EXPORT: &str = "weir_process";
+/// The export that makes a core module a command, where it is no transform.
+const COMMAND_EXPORT: &str = "_start";
+
+/// The type of `run` in a command component.
+const RUN: &str = "func() -> result<_, _>";
+
 /// The exports of a core module: name, type, and whether there is no doing without it.
-const CORE_EXPORTS: [(&str, &str, Need); 5] = [
+const CORE_EXPORTS: [CoreExport; 5] = [
     ("memory", "memory", Need::Required),
     ("weir_alloc", "func(i32) -> (i32)", Need::Required),
-    ("weir_process", "func(i32, i32) -> (i64)", Need::Required),
+    (CORE_EXPORT, "func(i32, i32) -> (i64)", Need::Required),
     ("weir_free", "func(i32, i32) -> ()", Need::Optional),
     ("_initialize", "func() -> ()", Need::Optional),
 ];
+
+/// Those of a core module that is a command.
+const COMMAND_EXPORTS: [CoreExport; 2] =
+    [("memory", "memory", Need::Required), (COMMAND_EXPORT, "func() -> ()", Need::Required)];
 
 const CORE_IMPORTS: [&str; 3] = ["log", "config_len", "config_read"];
 const CORE_SERVED: &str =
@@ -60,38 +79,77 @@ const CORE_SERVED: &str =
 const COMPONENT_SERVED: &str =
     "'weir:transform' (host, language, types; version 1) and WASI 0.2 ('wasi:…@0.2')";
 
+const COMMAND_SERVED: &str = "WASI preview 1 ('wasi_snapshot_preview1')";
+const COMMAND_COMPONENT_SERVED: &str = "WASI 0.2 ('wasi:…@0.2')";
+
+type CoreExport = (&'static str, &'static str, Need);
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Need {
     Required,
     Optional,
 }
 
+/// All that inspection finds.
+pub(crate) struct Inspection {
+    /// Which contract the module speaks, if it comes near one.
+    pub(crate) kind: Option<ModuleKind>,
+    /// As in [`ModuleInfo`].
+    pub(crate) imports: Vec<String>,
+    /// As in [`ModuleInfo`].
+    pub(crate) exports: Vec<String>,
+    /// Why it is refused, the first reason first; nothing where it is taken.
+    pub(crate) problems: Vec<Refusal>,
+}
+
 /// See [`crate::Engine::inspect`].
 pub(crate) fn inspect(bytes: &[u8], bytes_max: usize) -> Result<ModuleInfo, Refusal> {
-    if !bytes.starts_with(b"\0asm") {
-        return Err(Refusal::NotWasm);
-    }
-    if bytes.len() > bytes_max {
-        return Err(Refusal::TooLarge { size_bytes: bytes.len(), max_bytes: bytes_max });
-    }
-    let types = validate(bytes)?;
-    let names = names(bytes).map_err(|error| invalid(&error))?;
-    if Parser::is_component(bytes) {
-        component(names, types.as_ref(), bytes.len())
-    } else {
-        core_module(names, types.as_ref(), bytes.len())
+    let Inspection { kind, imports, exports, problems } = examine(bytes, bytes_max);
+    match (kind, problems.into_iter().next()) {
+        (_, Some(refusal)) => Err(refusal),
+        (Some(kind), None) => Ok(ModuleInfo { kind, imports, exports, size_bytes: bytes.len() }),
+        (None, None) => Err(Refusal::NotWasm),
     }
 }
 
-fn validate(bytes: &[u8]) -> Result<Types, Refusal> {
-    Validator::new_with_features(config::features()).validate_all(bytes).map_err(|error| {
-        match Validator::new_with_features(WasmFeatures::all()).validate_all(bytes) {
-            Ok(_) => {
-                Refusal::UnsupportedFeature { offset: error.offset(), reason: error.message().to_owned() }
+/// Looks for all that stands against a module. What is not WebAssembly at all is not looked at further.
+pub(crate) fn examine(bytes: &[u8], bytes_max: usize) -> Inspection {
+    let mut found = Inspection { kind: None, imports: vec![], exports: vec![], problems: vec![] };
+    if !bytes.starts_with(b"\0asm") {
+        found.problems.push(Refusal::NotWasm);
+        return found;
+    }
+    if bytes.len() > bytes_max {
+        found.problems.push(Refusal::TooLarge { size_bytes: bytes.len(), max_bytes: bytes_max });
+        return found;
+    }
+    match validate(bytes) {
+        Ok((types, refused)) => {
+            found.problems.extend(refused);
+            match names(bytes) {
+                Ok(names) if Parser::is_component(bytes) => component(names, types.as_ref(), &mut found),
+                Ok(names) => core_module(names, types.as_ref(), &mut found),
+                Err(error) => found.problems.push(invalid(&error)),
             }
-            Err(_) => invalid(&error),
         }
-    })
+        Err(refusal) => found.problems.push(refusal),
+    }
+    found
+}
+
+/// The types; also of a module that uses features which are off, with the first of them.
+fn validate(bytes: &[u8]) -> Result<(Types, Option<Refusal>), Refusal> {
+    let error = match Validator::new_with_features(config::features()).validate_all(bytes) {
+        Ok(types) => return Ok((types, None)),
+        Err(error) => error,
+    };
+    match Validator::new_with_features(WasmFeatures::all()).validate_all(bytes) {
+        Ok(types) => {
+            let (offset, reason) = (error.offset(), error.message().to_owned());
+            Ok((types, Some(Refusal::UnsupportedFeature { offset, reason })))
+        }
+        Err(_) => Err(invalid(&error)),
+    }
 }
 
 fn invalid(error: &BinaryReaderError) -> Refusal {
@@ -157,65 +215,92 @@ fn names(bytes: &[u8]) -> Result<Names, BinaryReaderError> {
     Ok(names)
 }
 
-fn component(names: Names, types: TypesRef<'_>, size_bytes: usize) -> Result<ModuleInfo, Refusal> {
-    match types.component_item_for_export("process") {
-        Some(item) => {
-            let found = signature::of_component_item(&item.ty, types);
-            if found != PROCESS {
-                return Err(Refusal::WrongExport { name: "process", expected: PROCESS, found });
-            }
+fn component(names: Names, types: TypesRef<'_>, found: &mut Inspection) {
+    let run = names.exports.iter().find(|name| name.starts_with(command::RUN));
+    let (kind, refusal) = match (types.component_item_for_export(COMPONENT_EXPORT), run) {
+        (Some(item), _) => {
+            let ty = signature::of_component_item(&item.ty, types);
+            (Some(ModuleKind::Component), wrong_type(COMPONENT_EXPORT, PROCESS, ty))
         }
-        None => {
-            if let Some(run) = names.exports.iter().find(|name| name.starts_with("wasi:cli/run@")) {
-                return Err(Refusal::Command { export: run.clone() });
-            }
-            let found = names.exports_in_words();
-            return Err(Refusal::MissingExport { name: "process", expected: PROCESS, found });
+        (None, Some(run)) => {
+            let ty = types.component_item_for_export(run).map(|item| run_type(&item.ty, types));
+            let ty = ty.unwrap_or_else(|| "nothing".to_owned());
+            (Some(ModuleKind::Command), wrong_type("wasi:cli/run#run", RUN, ty))
         }
-    }
-    let imports: Vec<_> = names.imports.into_iter().map(|(_, name)| name).collect();
-    if let Some(unknown) = imports.iter().find(|name| !is_served_interface(name)) {
-        return Err(Refusal::UnknownImport { name: unknown.clone(), served: COMPONENT_SERVED });
-    }
-    Ok(ModuleInfo { kind: ModuleKind::Component, imports, exports: names.exports, size_bytes })
+        (None, None) => {
+            let (name, expected) = (COMPONENT_EXPORT, PROCESS);
+            (None, Some(Refusal::MissingExport { name, expected, found: names.exports_in_words() }))
+        }
+    };
+    found.kind = kind;
+    found.problems.extend(refusal);
+    found.imports = names.imports.into_iter().map(|(_, name)| name).collect();
+    found.exports = names.exports;
+    let (is_served, served): (fn(&str) -> bool, _) = match kind {
+        Some(ModuleKind::Command) => (is_wasi_interface, COMMAND_COMPONENT_SERVED),
+        _ => (is_served_interface, COMPONENT_SERVED),
+    };
+    let unknown = found.imports.iter().filter(|name| !is_served(name));
+    found.problems.extend(unknown.map(|name| Refusal::UnknownImport { name: name.clone(), served }));
+}
+
+fn wrong_type(name: &'static str, expected: &'static str, found: String) -> Option<Refusal> {
+    (found != expected).then_some(Refusal::WrongExport { name, expected, found })
+}
+
+/// The type of `run` in an exported interface.
+fn run_type(interface: &ComponentEntityType, types: TypesRef<'_>) -> String {
+    let run = match interface {
+        ComponentEntityType::Instance(id) => types[*id].exports.get("run"),
+        _ => None,
+    };
+    run.map_or_else(|| "nothing".to_owned(), |run| signature::of_component_item(&run.ty, types))
 }
 
 fn is_served_interface(name: &str) -> bool {
-    let Some((interface, version)) = name.split_once('@') else { return false };
-    match interface {
-        "weir:transform/host" | "weir:transform/language" | "weir:transform/types" => {
-            version.starts_with("1.")
-        }
-        _ => interface.starts_with("wasi:") && version.starts_with("0.2."),
-    }
+    let weir = |interface| {
+        matches!(interface, "weir:transform/host" | "weir:transform/language" | "weir:transform/types")
+    };
+    is_wasi_interface(name)
+        || name.split_once('@').is_some_and(|(name, version)| weir(name) && version.starts_with("1."))
 }
 
-fn core_module(names: Names, types: TypesRef<'_>, size_bytes: usize) -> Result<ModuleInfo, Refusal> {
+fn is_wasi_interface(name: &str) -> bool {
+    name.split_once('@')
+        .is_some_and(|(name, version)| name.starts_with("wasi:") && version.starts_with("0.2."))
+}
+
+fn core_module(names: Names, types: TypesRef<'_>, found: &mut Inspection) {
     let exports = types.core_exports().into_iter().flatten();
     let exports: std::collections::HashMap<&str, EntityType> = exports.collect();
-    if exports.contains_key("_start") && !exports.contains_key("weir_process") {
-        return Err(Refusal::Command { export: "_start".to_owned() });
-    }
-    for (name, expected, need) in CORE_EXPORTS {
-        let Some(ty) = exports.get(name) else {
-            if need == Need::Optional {
-                continue;
+    found.kind = match (exports.contains_key(CORE_EXPORT), exports.contains_key(COMMAND_EXPORT)) {
+        (true, _) => Some(ModuleKind::CoreModule),
+        (false, true) => Some(ModuleKind::Command),
+        (false, false) => None,
+    };
+    let (contract, served): (&[CoreExport], _) = match found.kind {
+        Some(ModuleKind::Command) => (&COMMAND_EXPORTS, COMMAND_SERVED),
+        _ => (&CORE_EXPORTS, CORE_SERVED),
+    };
+    for (name, expected, need) in contract.iter().copied() {
+        let refusal = match (exports.get(name), need) {
+            (Some(ty), _) => wrong_type(name, expected, signature::of_core_item(ty, types)),
+            (None, Need::Optional) => None,
+            (None, Need::Required) => {
+                Some(Refusal::MissingExport { name, expected, found: names.exports_in_words() })
             }
-            return Err(Refusal::MissingExport { name, expected, found: names.exports_in_words() });
         };
-        let found = signature::of_core_item(ty, types);
-        if found != expected {
-            return Err(Refusal::WrongExport { name, expected, found });
-        }
+        found.problems.extend(refusal);
     }
-    let unknown = names.imports.iter().find(|(module, name)| match &**module {
-        "weir" => !CORE_IMPORTS.contains(&&**name),
-        wasi_preview1::MODULE => !wasi_preview1::NAMES.contains(&&**name),
-        _ => true,
-    });
-    if let Some((module, name)) = unknown {
-        return Err(Refusal::UnknownImport { name: format!("{module}.{name}"), served: CORE_SERVED });
-    }
-    let imports = names.imports.into_iter().map(|(module, name)| format!("{module}.{name}")).collect();
-    Ok(ModuleInfo { kind: ModuleKind::CoreModule, imports, exports: names.exports, size_bytes })
+    let is_known = |module: &str, name: &str| match module {
+        "weir" => found.kind != Some(ModuleKind::Command) && CORE_IMPORTS.contains(&name),
+        wasi_preview1::MODULE => wasi_preview1::NAMES.contains(&name),
+        _ => false,
+    };
+    let unknown = names.imports.iter().filter(|(module, name)| !is_known(module, name));
+    let unknown =
+        unknown.map(|(module, name)| Refusal::UnknownImport { name: format!("{module}.{name}"), served });
+    found.problems.extend(unknown.collect::<Vec<_>>());
+    found.imports = names.imports.into_iter().map(|(module, name)| format!("{module}.{name}")).collect();
+    found.exports = names.exports;
 }

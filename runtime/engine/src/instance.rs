@@ -5,6 +5,7 @@ use std::sync::Arc;
 use model::{Answer, Event, Fault, HostFault, Limits};
 use wasmtime::Store;
 
+use crate::command::Process;
 use crate::compile::{Linked, Module};
 use crate::component::ComponentInstance;
 use crate::core_module::CoreInstance;
@@ -25,13 +26,25 @@ const COMPONENT_HANDLES_MAX: usize = 10_000;
 pub struct Instance {
     // Fields drop in this order: the ticker has to outlive the store, and the module's engine the ticker's
     // guard.
-    store: Store<State>,
-    guest: Guest,
+    body: Body,
     _awake: AwakeGuard,
     _engine: Engine,
     limits: Limits,
     poisoned: bool,
     last_call: CallStats,
+}
+
+/// What stays between two events.
+enum Body {
+    Resident(Box<Resident>),
+    /// Nothing but what a store of its own is made of for each event.
+    Command(Module, Arc<str>),
+}
+
+/// A guest in its store, called once for each event.
+struct Resident {
+    store: Store<State>,
+    guest: Guest,
 }
 
 enum Guest {
@@ -55,31 +68,16 @@ impl Instance {
         limits: &Limits,
         log: &mut dyn FnMut(LogLine),
     ) -> Result<Self, Fault> {
-        let engine = module.engine();
-        let awake = engine.keep_awake();
-        let fuel = limits.fuel_per_event.saturating_mul(START_FACTOR.into());
-        let mut store = new_store(module, config, limits);
-        let started =
-            allow(&mut store, fuel, limits.deadline_ms.saturating_mul(START_FACTOR)).and_then(|()| {
-                match module.linked() {
-                    Linked::Component(module) => module.instantiate(&mut store).map(Guest::Component),
-                    Linked::CoreModule(module) => {
-                        module.instantiate(&mut store).map(|guest| Guest::CoreModule(Box::new(guest)))
-                    }
-                }
-            });
-        let last_call = stats(&store, fuel);
-        let guest = started.map_err(|error| fault(&store, Phase::Start, limits, fuel, &error));
-        store.data_mut().log.drain(log);
-        Ok(Self {
-            store,
-            guest: guest?,
-            _awake: awake,
-            _engine: engine.clone(),
-            limits: *limits,
-            poisoned: false,
-            last_call,
-        })
+        let (engine, awake) = (module.engine(), module.engine().keep_awake());
+        let (body, last_call) = match module.linked() {
+            Linked::Command(_) => (Body::Command(module.clone(), config), CallStats::default()),
+            _ => {
+                let (resident, stats) = Resident::start(module, config, limits, log)?;
+                (Body::Resident(Box::new(resident)), stats)
+            }
+        };
+        let (limits, engine) = (*limits, engine.clone());
+        Ok(Self { body, _awake: awake, _engine: engine, limits, poisoned: false, last_call })
     }
 
     /// Gives the guest one event and returns its answer. What it logs meanwhile goes to `log`, also when the
@@ -94,16 +92,12 @@ impl Instance {
                 HostFault::new("this instance is poisoned by an earlier fault: start a fresh one").into()
             );
         }
-        let (store, limits, fuel) = (&mut self.store, &self.limits, self.limits.fuel_per_event);
-        store.data_mut().begin_event(event);
-        let answer = allow(store, fuel, limits.deadline_ms).and_then(|()| match &mut self.guest {
-            Guest::Component(guest) => guest.process(store, event, limits),
-            Guest::CoreModule(guest) => guest.process(store, event, limits),
-        });
-        self.last_call = stats(store, fuel);
+        let (answer, stats) = match &mut self.body {
+            Body::Resident(resident) => resident.process(event, &self.limits, log),
+            Body::Command(module, config) => run(module, config, event, &self.limits, log),
+        };
+        self.last_call = stats;
         self.poisoned = answer.is_err();
-        let answer = answer.map_err(|error| fault(store, Phase::Event, limits, fuel, &error));
-        store.data_mut().log.drain(log);
         answer
     }
 
@@ -111,6 +105,83 @@ impl Instance {
     pub const fn last_call(&self) -> CallStats {
         self.last_call
     }
+}
+
+impl Resident {
+    fn start(
+        module: &Module,
+        config: Arc<str>,
+        limits: &Limits,
+        log: &mut dyn FnMut(LogLine),
+    ) -> Result<(Self, CallStats), Fault> {
+        let fuel = limits.fuel_per_event.saturating_mul(START_FACTOR.into());
+        let mut store = new_store(module, config, limits);
+        let started =
+            allow(&mut store, fuel, limits.deadline_ms.saturating_mul(START_FACTOR)).and_then(|()| {
+                match module.linked() {
+                    Linked::Component(module) => module.instantiate(&mut store).map(Guest::Component),
+                    Linked::CoreModule(module) => {
+                        module.instantiate(&mut store).map(|guest| Guest::CoreModule(Box::new(guest)))
+                    }
+                    Linked::Command(_) => Err(wasmtime::Error::msg("a command does not stay")),
+                }
+            });
+        let stats = stats(&store, fuel);
+        let guest = started.map_err(|error| fault(&store, Phase::Start, limits, fuel, &error));
+        store.data_mut().log.drain(log);
+        Ok((Self { store, guest: guest? }, stats))
+    }
+
+    fn process(
+        &mut self,
+        event: &Event,
+        limits: &Limits,
+        log: &mut dyn FnMut(LogLine),
+    ) -> (Result<Answer, Fault>, CallStats) {
+        let (store, fuel) = (&mut self.store, limits.fuel_per_event);
+        store.data_mut().begin_event(event);
+        let answer = allow(store, fuel, limits.deadline_ms).and_then(|()| match &mut self.guest {
+            Guest::Component(guest) => guest.process(store, event, limits),
+            Guest::CoreModule(guest) => guest.process(store, event, limits),
+        });
+        let stats = stats(store, fuel);
+        let answer = answer.map_err(|error| fault(store, Phase::Event, limits, fuel, &error));
+        store.data_mut().log.drain(log);
+        (answer, stats)
+    }
+}
+
+/// Runs a command on one event, from its load to its end, under the event's own limits.
+fn run(
+    module: &Module,
+    config: &Arc<str>,
+    event: &Event,
+    limits: &Limits,
+    log: &mut dyn FnMut(LogLine),
+) -> (Result<Answer, Fault>, CallStats) {
+    let Linked::Command(command) = module.linked() else {
+        return (Err(HostFault::new("this module is no command").into()), CallStats::default());
+    };
+    let fuel = limits.fuel_per_event;
+    let mut store = new_store(module, Arc::clone(config), limits);
+    store.data_mut().begin_event(event);
+    store.data_mut().process = Some(Process::new(event.clone(), Arc::clone(config), *limits));
+    let loaded = allow(&mut store, fuel, limits.deadline_ms).and_then(|()| command.instantiate(&mut store));
+    let ended = match loaded {
+        Err(error) => Err((Phase::Start, error)),
+        Ok(program) => program.run(&mut store).map_err(|error| (Phase::Event, error)),
+    };
+    let stats = stats(&store, fuel);
+    let answer = match ended {
+        Err((phase, error)) => Err(fault(&store, phase, limits, fuel, &error)),
+        Ok(code) => {
+            let State { process, log, .. } = store.data_mut();
+            let process = process.take().expect("it was put there above");
+            process.answer(code, &log.stderr(), module.output()).map_err(Fault::from)
+        }
+    };
+    store.data_mut().log.drain(log);
+    (answer, stats)
 }
 
 fn new_store(module: &Module, config: Arc<str>, limits: &Limits) -> Store<State> {
@@ -134,7 +205,8 @@ fn hostcall_fuel(limits: &Limits) -> usize {
 fn fault(store: &Store<State>, phase: Phase, limits: &Limits, fuel: u64, error: &wasmtime::Error) -> Fault {
     let State { limiter, log, .. } = store.data();
     let memory_refused = limiter.refused();
-    Circumstances { phase, limits, fuel, memory_refused, stderr: log.stderr_tail() }.fault(error)
+    Circumstances { phase, limits, fuel, memory_refused, stderr: log.stderr(), last_error: log.last_error() }
+        .fault(error)
 }
 
 fn allow(store: &mut Store<State>, fuel: u64, deadline_ms: u32) -> wasmtime::Result<()> {

@@ -15,10 +15,13 @@
 //! [`Instance::process`] runs an event. A thread that does the last two needs 1 MiB of stack.
 
 mod answer;
+mod command;
 mod compile;
+mod compilers;
 mod component;
 mod config;
 mod core_module;
+mod describe;
 mod engine;
 mod fault;
 mod inspect;
@@ -35,8 +38,10 @@ mod wasi_preview1;
 mod wasi_preview2;
 mod wire;
 
-pub use compile::{CompileError, Module};
+pub use compile::{CompileError, Module, NotACommand};
+pub use compilers::LARGE_MODULE_BYTES;
 pub use config::EngineOptions;
+pub use describe::{Description, MemoryPages};
 pub use engine::Engine;
 pub use inspect::{ModuleInfo, ModuleKind};
 pub use instance::{CallStats, Instance};

@@ -1,6 +1,8 @@
 //! What a guest says beside its answer: log lines, and what it writes to standard output and error. Bounded
 //! for each event; what is over is dropped, and the last line says so.
 
+use std::collections::VecDeque;
+
 /// How much a log line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
@@ -41,8 +43,10 @@ pub struct LogLine {
 /// What each line counts beside its text, so that empty lines are bounded too.
 const LINE_COST: usize = 16;
 
-/// How much of standard error goes into the reason of a fault, in bytes.
-const STDERR_TAIL_BYTES: usize = 400;
+/// How much of what a guest said last goes into the reason of a fault, in bytes, from the beginning and from
+/// the end: some languages begin with what went wrong, and some end with it.
+const HEAD_BYTES: usize = 300;
+const TAIL_BYTES: usize = 400;
 
 /// The lines of one event, within a budget of bytes.
 pub(crate) struct LogBuffer {
@@ -52,6 +56,17 @@ pub(crate) struct LogBuffer {
     lines: Vec<LogLine>,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
+    /// What was written to standard error, and what was last logged as an error, whatever the budget.
+    complaint: Excerpt,
+    error: Excerpt,
+}
+
+/// The beginning and the end of a text.
+#[derive(Default)]
+struct Excerpt {
+    head: Vec<u8>,
+    tail: VecDeque<u8>,
+    is_cut: bool,
 }
 
 impl LogBuffer {
@@ -63,11 +78,17 @@ impl LogBuffer {
             lines: Vec::new(),
             stdout: Vec::new(),
             stderr: Vec::new(),
+            complaint: Excerpt::default(),
+            error: Excerpt::default(),
         }
     }
 
     /// Adds a line of which at most the first bytes are kept.
     pub(crate) fn line(&mut self, level: LogLevel, text: &[u8]) {
+        if level == LogLevel::Error {
+            self.error = Excerpt::default();
+            self.error.add(text);
+        }
         if let Some(kept) = self.take(text, LINE_COST) {
             let text = String::from_utf8_lossy(kept).into_owned();
             self.lines.push(LogLine { level, source: LogSource::Log, text });
@@ -76,6 +97,9 @@ impl LogBuffer {
 
     /// Adds bytes of a standard stream, which become lines at each line break and at the event's end.
     pub(crate) fn stream(&mut self, source: LogSource, bytes: &[u8]) {
+        if source == LogSource::Stderr {
+            self.complaint.add(bytes);
+        }
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let cost = if piece.ends_with(b"\n") { LINE_COST } else { 0 };
             let Some(kept) = self.take(piece, cost) else { continue };
@@ -101,15 +125,17 @@ impl LogBuffer {
             log(LogLine { level: LogLevel::Warn, source: LogSource::Sandbox, text });
         }
         (self.left_bytes, self.dropped_bytes) = (self.budget_bytes, 0);
+        (self.complaint, self.error) = Default::default();
     }
 
-    /// The end of what the event wrote to standard error, in one line: mostly a panic's message.
-    pub(crate) fn stderr_tail(&self) -> String {
-        let open = String::from_utf8_lossy(&self.stderr);
-        let lines = self.lines.iter().filter(|line| line.source == LogSource::Stderr).map(|line| &*line.text);
-        let lines: Vec<_> = lines.chain([&*open]).filter(|line| !line.trim().is_empty()).collect();
-        let all = lines.join(" | ");
-        all[all.ceil_char_boundary(all.len().saturating_sub(STDERR_TAIL_BYTES))..].to_owned()
+    /// What the event wrote to standard error, in one line, shortened: mostly a panic's message.
+    pub(crate) fn stderr(&self) -> String {
+        self.complaint.in_one_line()
+    }
+
+    /// What the event last logged as an error, in the same way: in modules that have no standard error.
+    pub(crate) fn last_error(&self) -> String {
+        self.error.in_one_line()
     }
 
     fn take<'a>(&mut self, bytes: &'a [u8], cost: usize) -> Option<&'a [u8]> {
@@ -140,6 +166,34 @@ impl LogBuffer {
         partial.clear();
         self.lines.push(LogLine { level, source, text });
     }
+}
+
+impl Excerpt {
+    fn add(&mut self, bytes: &[u8]) {
+        let (head, rest) = bytes.split_at(bytes.len().min(HEAD_BYTES - self.head.len()));
+        self.head.extend_from_slice(head);
+        let end = &rest[rest.len().saturating_sub(TAIL_BYTES)..];
+        self.tail.extend(end);
+        let over_bytes = self.tail.len().saturating_sub(TAIL_BYTES);
+        self.tail.drain(..over_bytes);
+        self.is_cut |= over_bytes > 0 || end.len() < rest.len();
+    }
+
+    fn in_one_line(&self) -> String {
+        let tail: Vec<u8> = self.tail.iter().copied().collect();
+        match self.is_cut {
+            false => one_line(&[&*self.head, &tail].concat()),
+            true => format!("{} … {}", one_line(&self.head), one_line(&tail)),
+        }
+    }
+}
+
+/// Lines beside each other, empty ones left out, and characters that were cut through.
+fn one_line(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let text = text.trim_matches(char::REPLACEMENT_CHARACTER);
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    lines.collect::<Vec<_>>().join(" | ")
 }
 
 #[cfg(test)]
@@ -177,14 +231,40 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_stderr_is_kept_for_the_reason() {
+    fn stderr_is_kept_for_the_reason() {
         let mut buffer = LogBuffer::new(2_000);
-        assert_eq!(buffer.stderr_tail(), "");
+        assert_eq!(buffer.stderr(), "");
         buffer.stream(LogSource::Stdout, b"progress\n");
         buffer.stream(LogSource::Stderr, b"\nthread panicked at x\nwhy\nnote");
-        assert_eq!(buffer.stderr_tail(), "thread panicked at x | why | note");
-        buffer.stream(LogSource::Stderr, "é".repeat(400).as_bytes());
-        assert_eq!(buffer.stderr_tail(), "é".repeat(200));
+        assert_eq!(buffer.stderr(), "thread panicked at x | why | note");
+        buffer.drain(&mut |_| {});
+        assert_eq!(buffer.stderr(), "");
+    }
+
+    /// What went wrong may stand at the beginning or at the end, and beyond what the log keeps.
+    #[test]
+    fn of_much_the_beginning_and_the_end_are_kept() {
+        let mut buffer = LogBuffer::new(10);
+        buffer.stream(LogSource::Stderr, b"first\n");
+        for _ in 0..1000 {
+            buffer.stream(LogSource::Stderr, "é\n".as_bytes());
+        }
+        buffer.stream(LogSource::Stderr, b"last");
+        let text = buffer.stderr();
+        assert!(text.starts_with("first | é | é") && text.ends_with("é | é | last"), "{text}");
+        assert!(text.contains(" | é … é | ") && !text.contains('\u{fffd}'), "{text}");
+        assert!(text.len() < 2 * (HEAD_BYTES + TAIL_BYTES), "{}", text.len());
+    }
+
+    #[test]
+    fn the_last_error_is_kept_for_the_reason() {
+        let mut buffer = LogBuffer::new(0);
+        for (level, text) in [(LogLevel::Error, "first"), (LogLevel::Error, "a\n b"), (LogLevel::Warn, "w")] {
+            buffer.line(level, text.as_bytes());
+        }
+        assert_eq!(buffer.last_error(), "a |  b");
+        buffer.drain(&mut |_| {});
+        assert_eq!(buffer.last_error(), "");
     }
 
     #[test]

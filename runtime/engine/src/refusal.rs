@@ -36,16 +36,6 @@ pub enum Refusal {
         /// What the validator says.
         reason: String,
     },
-    /// A program with a start of its own, not a transform.
-    #[error(
-        "a command module (it exports '{export}' and no transform) is not supported yet: build it as a \
-             library (a reactor) that exports 'weir_process', or as a component of the world \
-             'weir:transform/transform'"
-    )]
-    Command {
-        /// The export that makes it a command.
-        export: String,
-    },
     /// An export that the contract asks for is not there.
     #[error("the export '{name}' is missing: expected {expected}; the module exports {found}")]
     MissingExport {
@@ -90,7 +80,6 @@ impl Refusal {
             Self::NotWasm => "not-wasm",
             Self::Invalid { .. } => "invalid-wasm",
             Self::UnsupportedFeature { .. } => "unsupported-feature",
-            Self::Command { .. } => "command-not-supported",
             Self::MissingExport { .. } => "missing-export",
             Self::WrongExport { .. } => "wrong-export-type",
             Self::UnknownImport { .. } => "unknown-import",

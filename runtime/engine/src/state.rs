@@ -7,6 +7,7 @@ use model::{Digest, Event, GuestFault, GuestFaultCode, Limits};
 use wasmtime::component::ResourceTable;
 use wasmtime::{AsContextMut, Memory, Trap};
 
+use crate::command::Process;
 use crate::limits::Limiter;
 use crate::log::LogBuffer;
 use crate::random::Random;
@@ -34,6 +35,9 @@ pub(crate) struct State {
     pub(crate) memory: Option<Memory>,
     /// A component's handles: pollables.
     pub(crate) handles: ResourceTable,
+    /// What a command is given and prints; none in modules of the other kinds, which have no standard input
+    /// and no environment.
+    pub(crate) process: Option<Process>,
 }
 
 impl State {
@@ -48,6 +52,7 @@ impl State {
             clock_ns: START_CLOCK_NS,
             memory: None,
             handles,
+            process: None,
         }
     }
 

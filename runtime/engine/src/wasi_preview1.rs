@@ -1,10 +1,14 @@
 //! WASI preview 1 for core modules, made from the event alone: clocks show its timestamp, randomness is
 //! seeded from it, standard output and error go to the log, and there are no files, arguments or variables.
+//! Commands have standard input and variables as well, and what they print is their answer.
 //!
 //! A call that is not served here ends the event as a guest fault that names it.
 
+mod command;
+
 use wasmtime::{Caller, ExternType, Linker, Module};
 
+use crate::command::{Exit, Process};
 use crate::core_module::{memory, slice, slice_mut};
 use crate::log::LogSource;
 use crate::state::{State, charge, denied, denied_import};
@@ -85,17 +89,36 @@ type Call<'a> = Caller<'a, State>;
 
 /// Serves what is served and makes a fault of every other function that `module` imports.
 pub(crate) fn link(linker: &mut Linker<State>, module: &Module) -> wasmtime::Result<()> {
+    link_served(linker)?;
+    deny_others(linker, module, &[])
+}
+
+/// The same for a command, to which more is served.
+pub(crate) fn link_command(linker: &mut Linker<State>, module: &Module) -> wasmtime::Result<()> {
+    link_served(linker)?;
+    command::link(linker)?;
+    deny_others(linker, module, &command::SERVED)
+}
+
+fn link_served(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     link_environment(linker)?;
     link_clocks(linker)?;
     link_streams(linker)?;
     linker.func_wrap(MODULE, "random_get", random_get)?;
     linker.func_wrap(MODULE, "sched_yield", || SUCCESS)?;
-    linker.func_wrap(MODULE, "proc_exit", |code: u32| -> wasmtime::Result<()> {
-        Err(denied(format!("the module ended itself with proc_exit({code})")))
+    linker.func_wrap(MODULE, "proc_exit", |call: Call<'_>, code: u32| -> wasmtime::Result<()> {
+        Err(match call.data().process {
+            Some(_) => wasmtime::Error::new(Exit(code)),
+            None => denied(format!("the module ended itself with proc_exit({code})")),
+        })
     })?;
+    Ok(())
+}
+
+fn deny_others(linker: &mut Linker<State>, module: &Module, more_served: &[&str]) -> wasmtime::Result<()> {
     for import in module.imports() {
         let ExternType::Func(ty) = import.ty() else { continue };
-        if import.module() != MODULE || is_served(import.name()) {
+        if import.module() != MODULE || is_served(import.name()) || more_served.contains(&import.name()) {
             continue;
         }
         let name = format!("{MODULE}.{}", import.name());
@@ -129,12 +152,31 @@ fn is_served(name: &str) -> bool {
 }
 
 fn link_environment(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    for (sizes, get) in [("args_sizes_get", "args_get"), ("environ_sizes_get", "environ_get")] {
-        linker.func_wrap(MODULE, sizes, |mut call: Call<'_>, count_at: u32, bytes_at: u32| {
-            put(&mut call, count_at, &0_u32.to_le_bytes())?;
-            put(&mut call, bytes_at, &0_u32.to_le_bytes())
+    let variables: fn(&Process) -> Vec<String> =
+        |process| process.environment().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+    for (sizes, get, texts) in [
+        ("args_sizes_get", "args_get", Process::arguments as fn(&Process) -> Vec<String>),
+        ("environ_sizes_get", "environ_get", variables),
+    ] {
+        linker.func_wrap(MODULE, sizes, move |mut call: Call<'_>, count_at: u32, bytes_at: u32| {
+            let texts = call.data().process.as_ref().map(texts).unwrap_or_default();
+            let bytes: usize = texts.iter().map(|text| text.len() + 1).sum();
+            put(&mut call, count_at, &(texts.len() as u32).to_le_bytes())?;
+            put(&mut call, bytes_at, &(bytes as u32).to_le_bytes())
         })?;
-        linker.func_wrap(MODULE, get, |_: u32, _: u32| SUCCESS)?;
+        linker.func_wrap(
+            MODULE,
+            get,
+            move |mut call: Call<'_>, pointers_at: u32, bytes_at: u32| match call
+                .data()
+                .process
+                .as_ref()
+                .map(texts)
+            {
+                Some(texts) => command::put_texts(&mut call, pointers_at, bytes_at, &texts),
+                None => Ok(SUCCESS),
+            },
+        )?;
     }
     Ok(())
 }
@@ -165,9 +207,15 @@ fn link_clocks(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 fn link_streams(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     let open_or_bad = |fd: u32| if fd <= STDERR { SUCCESS } else { BADF };
     linker.func_wrap(MODULE, "fd_write", fd_write)?;
-    linker.func_wrap(MODULE, "fd_read", |mut call: Call<'_>, fd: u32, _: u32, _: u32, count_at: u32| {
-        if fd != STDIN { Ok(BADF) } else { put(&mut call, count_at, &0_u32.to_le_bytes()) }
-    })?;
+    linker.func_wrap(
+        MODULE,
+        "fd_read",
+        |mut call: Call<'_>, fd: u32, vectors_at: u32, count: u32, read_at: u32| match fd {
+            STDIN if call.data().process.is_some() => command::read(call, vectors_at, count, read_at),
+            STDIN => put(&mut call, read_at, &0_u32.to_le_bytes()),
+            _ => Ok(BADF),
+        },
+    )?;
     linker.func_wrap(MODULE, "fd_fdstat_get", |mut call: Call<'_>, fd: u32, at: u32| {
         if fd > STDERR { Ok(BADF) } else { put(&mut call, at, &[0; FDSTAT_BYTES as usize]) }
     })?;
@@ -214,14 +262,20 @@ fn fd_write(
     for vector in vectors.chunks_exact(IOVEC_BYTES as usize) {
         let (at, length) = (u32_at(vector, 0), u32_at(vector, 4));
         let Some(bytes) = slice(memory, at, length) else { return Ok(FAULT) };
-        state.log.stream(source, bytes);
+        match (&mut state.process, source) {
+            (Some(process), LogSource::Stdout) => process.print(bytes)?,
+            _ => state.log.stream(source, bytes),
+        }
         written = written.wrapping_add(length);
+    }
+    if call.data().process.is_some() {
+        charge(&mut call, written.into())?;
     }
     put(&mut call, written_at, &written.to_le_bytes())
 }
 
 /// Waits for the earliest of some clocks: moves the guest's clock there and reports those that are due.
-/// Waiting for anything else is not served.
+/// Waiting for anything else is served to commands alone, whose streams are always ready.
 fn poll_oneoff(
     mut call: Call<'_>,
     subscriptions_at: u32,
@@ -238,19 +292,27 @@ fn poll_oneoff(
     let Some(subscriptions) = slice(memory, subscriptions_at, length) else { return Ok(FAULT) };
     let mut due = Vec::new();
     for subscription in subscriptions.chunks_exact(SUBSCRIPTION_BYTES as usize) {
-        if subscription[8] != 0 {
-            return Err(denied_import("wasi_snapshot_preview1.poll_oneoff on a file"));
-        }
-        let (timeout, absolute) = (u64_at(subscription, 24), subscription[40] & 1 == 1);
-        let instant = if absolute { timeout } else { state.clock_ns.saturating_add(timeout) };
-        due.push((instant, u64_at(subscription, 0)));
+        let (userdata, kind) = (u64_at(subscription, 0), subscription[8]);
+        let instant = match (kind, &state.process) {
+            (0, _) => {
+                let (timeout, absolute) = (u64_at(subscription, 24), subscription[40] & 1 == 1);
+                if absolute { timeout } else { state.clock_ns.saturating_add(timeout) }
+            }
+            // The standard streams of a command are always ready.
+            (_, Some(_)) if u32_at(subscription, 16) <= STDERR => 0,
+            _ => return Err(denied_import("wasi_snapshot_preview1.poll_oneoff on a file")),
+        };
+        due.push((instant, userdata, kind));
     }
-    state.sleep_until(due.iter().map(|(instant, _)| *instant).min().unwrap_or(0));
-    due.retain(|(instant, _)| *instant <= state.clock_ns);
+    state.sleep_until(due.iter().map(|(instant, ..)| *instant).min().unwrap_or(0));
+    due.retain(|(instant, ..)| *instant <= state.clock_ns);
+    let unread_bytes = state.process.as_ref().map_or(0, Process::unread_bytes) as u64;
     let mut events = Vec::with_capacity(due.len() * EVENT_BYTES as usize);
-    for (_, userdata) in &due {
+    for (_, userdata, kind) in &due {
         events.extend(userdata.to_le_bytes());
-        events.extend([0; EVENT_BYTES as usize - 8]);
+        events.extend([0, 0, *kind, 0, 0, 0, 0, 0]);
+        events.extend(if *kind == 1 { unread_bytes } else { 0 }.to_le_bytes());
+        events.extend([0; 8]);
     }
     match put(&mut call, events_at, &events)? {
         SUCCESS => put(&mut call, events_count_at, &(due.len() as u32).to_le_bytes()),

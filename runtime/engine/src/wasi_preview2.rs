@@ -1,5 +1,6 @@
 //! WASI 0.2 for components, made from the event alone: clocks show its timestamp, randomness is seeded from
 //! it, standard output and error go to the log, and there are no files, arguments, variables or sockets.
+//! Commands have standard input and variables as well, and what they print is their answer.
 //!
 //! Each interface is served under the very version that the component imports; all of 0.2 are alike in what
 //! is served here. A call that is not served ends the event as a guest fault that names it. Written by hand
@@ -10,6 +11,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::types::{ComponentInstance, ComponentItem};
 use wasmtime::component::{ComponentType, Lift, Linker, LinkerInstance, Lower, Resource, ResourceType};
 
+use crate::command::{Exit, Process};
 use crate::log::LogSource;
 use crate::state::{State, charge, denied, denied_import};
 
@@ -17,8 +19,10 @@ use crate::state::{State, charge, denied, denied_import};
 const RANDOM_BYTES_MAX: u64 = 1 << 20;
 /// What a stream takes in one write, in bytes.
 const WRITE_BYTES_MAX: u64 = 64 << 10;
+/// What a stream gives in one read, in bytes.
+const READ_BYTES_MAX: usize = 64 << 10;
 
-/// A reader of nothing.
+/// Standard input: a command's event, and in other modules nothing.
 struct InputStream;
 /// Standard output or error, told apart by its number.
 struct OutputStream;
@@ -132,8 +136,15 @@ fn serve(instance: &mut Interface<'_>, interface: &str, item: &str) -> wasmtime:
 
 fn environment(instance: &mut Interface<'_>, item: &str) -> wasmtime::Result<bool> {
     match item {
-        "get-environment" => instance.func_wrap(item, |_, (): ()| Ok((Vec::<(String, String)>::new(),)))?,
-        "get-arguments" => instance.func_wrap(item, |_, (): ()| Ok((Vec::<String>::new(),)))?,
+        "get-environment" => instance.func_wrap(item, |mut store: Context<'_>, (): ()| {
+            let environment = store.data().process.as_ref().map(Process::environment).unwrap_or_default();
+            let bytes = environment.iter().map(|(name, value)| (name.len() + value.len()) as u64).sum();
+            charge_process(&mut store, bytes)?;
+            Ok((environment,))
+        })?,
+        "get-arguments" => instance.func_wrap(item, |store: Context<'_>, (): ()| {
+            Ok((store.data().process.as_ref().map(Process::arguments).unwrap_or_default(),))
+        })?,
         "initial-cwd" => instance.func_wrap(item, |_, (): ()| Ok((None::<String>,)))?,
         _ => return Ok(false),
     }
@@ -142,16 +153,34 @@ fn environment(instance: &mut Interface<'_>, item: &str) -> wasmtime::Result<boo
 
 fn exit(instance: &mut Interface<'_>, item: &str) -> wasmtime::Result<bool> {
     match item {
-        "exit" => instance.func_wrap(item, |_, (status,): (Result<(), ()>,)| -> wasmtime::Result<()> {
-            let status = if status.is_ok() { "ok" } else { "error" };
-            Err(denied(format!("the module ended itself with exit({status})")))
-        })?,
-        "exit-with-code" => instance.func_wrap(item, |_, (code,): (u8,)| -> wasmtime::Result<()> {
-            Err(denied(format!("the module ended itself with exit({code})")))
-        })?,
+        "exit" => instance.func_wrap(
+            item,
+            |store: Context<'_>, (status,): (Result<(), ()>,)| -> wasmtime::Result<()> {
+                let (code, status) = if status.is_ok() { (0, "ok") } else { (1, "error") };
+                Err(ended(store.data(), code, status))
+            },
+        )?,
+        "exit-with-code" => {
+            instance.func_wrap(item, |store: Context<'_>, (code,): (u8,)| -> wasmtime::Result<()> {
+                Err(ended(store.data(), code.into(), &code.to_string()))
+            })?;
+        }
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// Commands end themselves; other modules have no end of their own.
+fn ended(state: &State, code: u32, status: &str) -> wasmtime::Error {
+    match state.process {
+        Some(_) => wasmtime::Error::new(Exit(code)),
+        None => denied(format!("the module ended itself with exit({status})")),
+    }
+}
+
+/// Takes fuel for what is served to commands alone.
+fn charge_process(store: &mut Context<'_>, bytes: u64) -> wasmtime::Result<()> {
+    if store.data().process.is_some() { charge(store, bytes) } else { Ok(()) }
 }
 
 fn standard_stream(instance: &mut Interface<'_>, item: &str) -> wasmtime::Result<bool> {
@@ -258,20 +287,13 @@ fn wait_for_any(
 fn input_stream(instance: &mut Interface<'_>, item: &str) -> wasmtime::Result<bool> {
     match item {
         "[method]input-stream.read" | "[method]input-stream.blocking-read" => {
-            instance.func_wrap(
-                item,
-                |_, (_, _): (Resource<InputStream>, u64)| -> wasmtime::Result<Streamed<Vec<u8>>> {
-                    Ok((Err(StreamError::Closed),))
-                },
-            )?;
+            instance.func_wrap(item, read)?;
         }
         "[method]input-stream.skip" | "[method]input-stream.blocking-skip" => {
-            instance.func_wrap(
-                item,
-                |_, (_, _): (Resource<InputStream>, u64)| -> wasmtime::Result<Streamed<u64>> {
-                    Ok((Err(StreamError::Closed),))
-                },
-            )?;
+            instance.func_wrap(item, |store: Context<'_>, asked: (Resource<InputStream>, u64)| {
+                let (read,) = read(store, asked)?;
+                Ok((read.map(|bytes| bytes.len() as u64),))
+            })?;
         }
         "[method]input-stream.subscribe" => {
             instance.func_wrap(item, |store, (_,): (Resource<InputStream>,)| subscribe(store, 0))?;
@@ -279,6 +301,21 @@ fn input_stream(instance: &mut Interface<'_>, item: &str) -> wasmtime::Result<bo
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// The next bytes of standard input, which only commands have.
+fn read(
+    mut store: Context<'_>,
+    (_, bytes_max): (Resource<InputStream>, u64),
+) -> wasmtime::Result<Streamed<Vec<u8>>> {
+    let Some(process) = &mut store.data_mut().process else { return Ok((Err(StreamError::Closed),)) };
+    let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX).min(READ_BYTES_MAX);
+    let (bytes, is_at_end) = (process.read(bytes_max), process.unread_bytes() == 0);
+    charge(&mut store, bytes.len() as u64)?;
+    match bytes.is_empty() && is_at_end {
+        true => Ok((Err(StreamError::Closed),)),
+        false => Ok((Ok(bytes.to_vec()),)),
+    }
 }
 
 fn output_stream(instance: &mut Interface<'_>, item: &str) -> wasmtime::Result<bool> {
@@ -315,7 +352,12 @@ fn write(
     charge(&mut store, 0)?;
     let source = if stream.rep() == STDERR { LogSource::Stderr } else { LogSource::Stdout };
     let bytes = bytes.as_le_slice(&store).to_vec();
-    store.data_mut().log.stream(source, &bytes);
+    charge_process(&mut store, bytes.len() as u64)?;
+    let State { process, log, .. } = store.data_mut();
+    match (process, source) {
+        (Some(process), LogSource::Stdout) => process.print(&bytes)?,
+        _ => log.stream(source, &bytes),
+    }
     Ok((Ok(()),))
 }
 

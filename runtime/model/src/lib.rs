@@ -28,7 +28,7 @@ pub use fault::{Fault, GuestFault, GuestFaultCode, HostFault};
 pub use headers::Headers;
 pub use limits::Limits;
 pub use name::{PipelineName, StreamName, TagName};
-pub use plan::{OnGuestFault, PackPlan, Packing, Plan, SinkPlan, SourcePlan, StepPlan};
+pub use plan::{CommandOutput, OnGuestFault, PackPlan, Packing, Plan, SinkPlan, SourcePlan, StepPlan};
 pub use plan_diff::{PlanChange, plan_changes};
 pub use receipt::{Receipt, ReceiptLink};
 pub use record::{ForeignRecord, Place, Position, Record, RecordId, RecordKind};

@@ -80,6 +80,27 @@ pub struct StepPlan {
     pub config: serde_json::Value,
     /// What bounds it.
     pub limits: Limits,
+    /// What standard output comes to, where the module is a command. Left out where it is whole, so that a
+    /// plan has one digest, and those from before commands have theirs.
+    #[serde(default, skip_serializing_if = "CommandOutput::is_whole")]
+    pub output: CommandOutput,
+}
+
+/// What the standard output of a command comes to. A command that prints nothing sends nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CommandOutput {
+    /// One message: all of it.
+    #[default]
+    Whole,
+    /// A message for each line, without its line feed. A last line without one counts.
+    Lines,
+}
+
+impl CommandOutput {
+    fn is_whole(&self) -> bool {
+        *self == Self::Whole
+    }
 }
 
 impl StepPlan {
@@ -180,6 +201,7 @@ pub(crate) mod tests {
                 module: Digest::of(b"module"),
                 config: serde_json::json!({"z": 1, "a": [true, 1.5]}),
                 limits: Limits::DEFAULT,
+                output: CommandOutput::Whole,
             }],
             sink: SinkPlan {
                 stream: "CLEAN".parse().expect("a valid name"),
@@ -225,6 +247,18 @@ pub(crate) mod tests {
         }
         let again: Plan = serde_json::from_str(&text).expect("what was written can be read");
         assert_eq!(again, packed);
+    }
+
+    /// Only what is not the default stands in a plan, so that older plans keep their digests.
+    #[test]
+    fn lines_are_another_plan_and_the_whole_is_not_said() {
+        let mut plan = plan();
+        let whole = plan.digest();
+        plan.steps[0].output = CommandOutput::Lines;
+        let text = String::from_utf8(plan.canonical_bytes()).expect("JSON is UTF-8");
+        assert!(text.contains("\"deadline_ms\":10000},\"output\":\"lines\"}]"), "{text}");
+        assert_ne!(plan.digest(), whole);
+        assert_eq!(serde_json::from_str::<Plan>(&text).expect("it can be read"), plan);
     }
 
     #[test]

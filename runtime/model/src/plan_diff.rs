@@ -43,6 +43,9 @@ fn flat(plan: &Plan) -> BTreeMap<String, Value> {
         for part in ["module", "config", "limits"] {
             flatten(&format!("steps.{name}.{part}"), step[part].clone(), &mut all);
         }
+        if let Some(output) = step.get("output") {
+            flatten(&format!("steps.{name}.output"), output.clone(), &mut all);
+        }
     }
     let order = plan.steps.iter().map(|step| Value::from(step.name.as_str())).collect();
     all.insert("steps".to_owned(), order);

@@ -80,6 +80,7 @@ fn row(name: &str, module: &str, options: &Options) -> anyhow::Result<String> {
     let kind = match engine.inspect(&hello)?.kind {
         ModuleKind::Component => "component",
         ModuleKind::CoreModule => "core",
+        ModuleKind::Command => "command",
     };
     let (compiled, code) = compile(&engine, &hello)?;
     let first = first_event(&engine, &hello, &code)?;

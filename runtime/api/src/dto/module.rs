@@ -12,6 +12,12 @@ pub struct Module {
     pub digest: Digest,
     /// Which contract the module speaks, told by its bytes.
     pub kind: ModuleKind,
+    /// How far the node is with it.
+    #[serde(default)]
+    pub state: ModuleState,
+    /// Why it is refused, where it is.
+    #[serde(default)]
+    pub reason: Option<String>,
     /// The size of the binary, in bytes.
     pub size_bytes: u64,
     /// What the module imports, sorted: `module/name` of a core module, the interface of a component.
@@ -48,9 +54,24 @@ pub enum ModuleKind {
     Component,
     /// A core module that exports `memory`, `weir_alloc` and `weir_process`.
     CoreModule,
+    /// A program from standard input to standard output: it exports WASI's `_start` or `wasi:cli/run`.
+    Command,
 }
 
-/// All modules, sorted by digest.
+/// How far a node is with a module.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModuleState {
+    /// It was received and is being compiled. It can be named as soon as that is done.
+    Compiling,
+    /// It can run.
+    #[default]
+    Ready,
+    /// It does not run here, and is not kept. Remembered for a while, so that the uploader hears of it.
+    Refused,
+}
+
+/// All modules that can run, sorted by digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ModuleList {
     /// The modules.

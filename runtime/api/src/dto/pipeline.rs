@@ -37,6 +37,9 @@ pub struct PipelineStatus {
     pub counts: Counts,
     /// The last receipt of the chain.
     pub last_receipt: Option<ReceiptSummary>,
+    /// The last event that no step could process; none if there is none in the output stream.
+    #[serde(default)]
+    pub last_dead_letter: Option<DeadLetterSummary>,
     /// The plan that was applied and is not in force yet; none if there is no such plan.
     #[serde(default)]
     pub swap: Option<PendingSwap>,
@@ -251,6 +254,25 @@ pub struct DeadLetter {
     pub plan: Digest,
     /// When it was appended, by the server's clock: RFC 3339, UTC.
     pub time: String,
+}
+
+/// A dead letter, in short. All of it is in the output stream at `record`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeadLetterSummary {
+    /// The sequence of the dead letter in the output stream.
+    pub record: u64,
+    /// The sequence of the event in the source stream.
+    pub position: u64,
+    /// The step that could not process it.
+    pub step: String,
+    /// That step's module.
+    #[schema(value_type = String)]
+    pub module: Digest,
+    /// What kind of guest fault it was.
+    #[schema(example = "rejected")]
+    pub code: String,
+    /// What happened.
+    pub reason: String,
 }
 
 /// Some of a pipeline's dead letters, oldest first.

@@ -1,6 +1,6 @@
 //! The shapes of traces: where an output comes from, and what became of an event.
 
-use model::{Digest, PipelineName, StreamName, TagName};
+use model::{Digest, PipelineName, Plan, StreamName, TagName};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -21,6 +21,9 @@ pub struct OutputTrace {
     pub receipt: Option<ReceiptSummary>,
     /// The revision that put the record's plan in force.
     pub revision: TracedRevision,
+    /// The record's plan, in full.
+    #[schema(value_type = Object)]
+    pub plan: Plan,
     /// The steps of the plan, in order.
     pub steps: Vec<TracedStep>,
     /// The event that it was made of; none for a revision, and where the source does not have it any more.

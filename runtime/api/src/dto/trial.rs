@@ -26,6 +26,19 @@ pub struct TryRequest {
     pub config: serde_json::Value,
     /// The step's limits, where they are not to be the defaults.
     pub limits: TryLimits,
+    /// What the standard output of a command comes to; only for modules that are commands.
+    pub output: TryOutput,
+}
+
+/// What the standard output of a command comes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TryOutput {
+    /// One message: all of it. Nothing printed is no message.
+    #[default]
+    Whole,
+    /// A message for each line, without its line feed.
+    Lines,
 }
 
 impl Default for TryRequest {
@@ -38,6 +51,7 @@ impl Default for TryRequest {
             timestamp_ns: 0,
             config: serde_json::Value::Null,
             limits: TryLimits::default(),
+            output: TryOutput::default(),
         }
     }
 }

@@ -10,7 +10,7 @@ use model::Digest;
 
 use crate::conditions::{etag, is_known};
 use crate::content_digest::{CONTENT_DIGEST, content_digest};
-use crate::dto::{Module, ModuleList, PassedTests, TryRequest, TryResult};
+use crate::dto::{Module, ModuleList, ModuleState, PassedTests, TryRequest, TryResult};
 use crate::error::NodeError;
 use crate::extract::{JsonBody, PathParameter};
 use crate::node::Written;
@@ -31,16 +31,21 @@ pub(crate) async fn list(State(app): State<Arc<App>>) -> Result<Json<ModuleList>
 /// Upload a module.
 ///
 /// The bytes are hashed while they are received. Sending the same module again changes nothing and answers
-/// 200.
+/// 200. A module that takes long to compile answers 202 after 2 seconds, or when `Prefer` says.
 #[utoipa::path(post, path = "/v1/modules", tag = "modules", operation_id = "upload_module",
     params(("content-digest" = Option<String>, Header,
-        description = "`sha-256=:<base64>:` (RFC 9530). Bytes of another digest are refused.")),
+        description = "`sha-256=:<base64>:` (RFC 9530). Bytes of another digest are refused."),
+        ("prefer" = Option<String>, Header,
+        description = "`respond-async`, or `wait=<seconds>` (RFC 7240): how long to wait for the compiler.")),
     request_body(content_type = "application/wasm", description = "The bytes of the module, as they are."),
     responses(
         (status = 201, description = "The module is new.", body = Module, headers(
             ("location" = String, description = "Where the module is described."),
             ("etag" = String, description = "The digest, in quotes."))),
         (status = 200, description = "The module was there already.", body = Module),
+        (status = 202, description = "The module is being compiled, which takes longer than the request waits: \
+            ask for its description until its `state` is another.", body = Module, headers(
+            ("location" = String, description = "Where the module is described."))),
         (status = 413, description = "`module-too-large`"),
         (status = 422, description = "`digest-mismatch` or `module-refused`; nothing is kept"),
     ))]
@@ -67,6 +72,7 @@ pub(crate) async fn describe(
     params(
         ("digest" = String, Path, description = "`sha256:` and 64 lower-case hexadecimal digits"),
         ("content-digest" = Option<String>, Header, description = "May say the same once more."),
+        ("prefer" = Option<String>, Header, description = "As when a module is uploaded without a name."),
     ),
     request_body(content_type = "application/wasm", description = "The bytes of the module, as they are."),
     responses(
@@ -74,6 +80,9 @@ pub(crate) async fn describe(
             ("location" = String, description = "Where the module is described."),
             ("etag" = String, description = "The digest, in quotes."))),
         (status = 200, description = "The module was there already.", body = Module),
+        (status = 202, description = "The module is being compiled, which takes longer than the request waits: \
+            ask for its description until its `state` is another.", body = Module, headers(
+            ("location" = String, description = "Where the module is described."))),
         (status = 413, description = "`module-too-large`"),
         (status = 422, description = "`digest-mismatch` or `module-refused`; nothing is kept"),
     ))]
@@ -165,7 +174,10 @@ pub(crate) async fn try_event(
 }
 
 fn uploaded((module, written): (Module, Written)) -> Response {
-    let status = written.status();
+    let status = match module.state {
+        ModuleState::Compiling => StatusCode::ACCEPTED,
+        ModuleState::Ready | ModuleState::Refused => written.status(),
+    };
     let location = [(header::LOCATION, format!("/v1/modules/{}", module.digest))];
     (status, location, [(header::ETAG, etag(module.digest))], Json(module)).into_response()
 }

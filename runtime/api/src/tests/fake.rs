@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -66,6 +67,8 @@ impl FakeNode {
         Ok(Module {
             digest,
             kind: ModuleKind::Component,
+            state: ModuleState::Ready,
+            reason: None,
             size_bytes: bytes.len() as u64,
             imports: vec![],
             exports: vec!["process".into()],
@@ -91,6 +94,7 @@ impl FakeNode {
             lag: 0,
             counts: Counts::default(),
             last_receipt: None,
+            last_dead_letter: None,
             swap: None,
             error: None,
             steps: vec![],
@@ -411,8 +415,9 @@ impl Node for Shared {
             payload: None,
         };
         let revision = TracedRevision { number: 1, record: 1, from_sequence: 1, plan, time, applied: None };
-        let pipeline = "p".parse().expect("a valid name");
-        now(Ok(OutputTrace { pipeline, record, receipt: None, revision, steps: vec![], event: None }))
+        let pipeline: PipelineName = "p".parse().expect("a valid name");
+        let plan = self::plan(pipeline.clone());
+        now(Ok(OutputTrace { pipeline, record, receipt: None, revision, plan, steps: vec![], event: None }))
     }
 
     fn trace_source(&self, _: StreamName, sequence: u64) -> Reply<'_, SourceTrace> {
@@ -456,7 +461,11 @@ impl ModuleUpload for FakeUpload {
         now(Ok(()))
     }
 
-    fn finish(mut self: Box<Self>, expected: Option<Digest>) -> Reply<'static, (Module, Written)> {
+    fn finish(
+        mut self: Box<Self>,
+        expected: Option<Digest>,
+        wait: Duration,
+    ) -> Reply<'static, (Module, Written)> {
         let found = Digest::of(&self.bytes);
         if let Some(expected) = expected.filter(|expected| *expected != found) {
             let error = NodeError::new(Code::DigestMismatch, "the bytes differ");
@@ -468,7 +477,10 @@ impl ModuleUpload for FakeUpload {
         let bytes = std::mem::take(&mut self.bytes);
         let before = self.node.state().modules.insert(found, bytes.into());
         let written = if before.is_some() { Written::Existed } else { Written::Created };
-        now(self.node.describe(found).map(|module| (module, written)))
+        // Compiling takes a minute here, so that a test can see whether it is waited for.
+        let is_waited_for = wait >= Duration::from_secs(60) || wait == crate::upload::WAIT_DEFAULT;
+        let state = if is_waited_for { ModuleState::Ready } else { ModuleState::Compiling };
+        now(self.node.describe(found).map(|module| (Module { state, ..module }, written)))
     }
 }
 

@@ -45,6 +45,25 @@ async fn the_same_module_is_created_once() {
     }
 }
 
+/// Who does not want to wait for the compiler is told where to look.
+#[tokio::test]
+async fn a_module_that_is_still_compiled_is_accepted() {
+    let digest = Digest::of(b"module");
+    for (prefer, status, state) in [
+        ("respond-async", 202, "compiling"),
+        ("foo, wait=0", 202, "compiling"),
+        ("WAIT = 90", 201, "ready"),
+        ("wait=soon", 201, "ready"),
+        ("handling=lenient", 201, "ready"),
+    ] {
+        let (_, service) = service();
+        let answer = service.send("POST /v1/modules", &[("prefer", prefer)], "module").await;
+        assert_eq!(answer.status.as_u16(), status, "{prefer}");
+        assert_eq!(answer.json()["state"], state, "{prefer}");
+        assert_eq!(answer.header("location"), format!("/v1/modules/{digest}"), "{prefer}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_downloaded_is_what_was_uploaded() {
     let (_, service) = service();

@@ -112,9 +112,17 @@ fn core_modules_that_break_the_contract_are_refused() {
             "fd_sing",
         ),
         (
-            format!(r#"(module {memory} (func (export "_start")))"#),
-            "command-not-supported",
-            "not supported yet",
+            format!(r#"(module {memory} (func (export "_start") (result i32) (i32.const 0)))"#),
+            "wrong-export-type",
+            "expected func() -> (); found func() -> (i32)",
+        ),
+        (r#"(module (func (export "_start")))"#.to_owned(), "missing-export", "'memory' is missing"),
+        (
+            format!(
+                r#"(module (import "weir" "config_len" (func (result i32))) {memory} (func (export "_start")))"#
+            ),
+            "unknown-import",
+            "unknown import 'weir.config_len': only WASI preview 1",
         ),
     ] {
         check(&text, code, words);
@@ -155,14 +163,44 @@ fn components_of_another_world_are_refused() {
             "found func()",
         ),
         (
-            r#"(component (core module $m (func (export "f") (result i32) (i32.const 0)))
-                (core instance $i (instantiate $m))
-                (func $f (result (result)) (canon lift (core func $i "f")))
+            r#"(component (core module $m (func (export "f"))) (core instance $i (instantiate $m))
+                (func $f (canon lift (core func $i "f")))
                 (instance $run (export "run" (func $f))) (export "wasi:cli/run@0.2.3" (instance $run)))"#,
-            "command-not-supported",
-            "wasi:cli/run@0.2.3",
+            "wrong-export-type",
+            "expected func() -> result<_, _>; found func()",
         ),
     ] {
         check(text, code, words);
+    }
+}
+
+/// An author is told all that is wrong at once, and what the module is.
+#[test]
+fn a_description_has_every_problem_and_all_that_is_known() {
+    let text = r#"(module $odd (import "env" "now" (func)) (import "weir" "fetch" (func))
+        (memory 1 3) (func (export "weir_process") (param i32)) (tag $t)
+        (@custom "version" "1.2.3") (@producers (language "Zig" "") (processed-by "zig" "0.15")))"#;
+    let description = ENGINE.describe(&wat::parse_str(text).expect("valid text format"));
+    assert_eq!(description.kind, Some(ModuleKind::CoreModule));
+    let codes: Vec<_> = description.problems.iter().map(engine::Refusal::code).collect();
+    let expected = [
+        "unsupported-feature",
+        "missing-export",
+        "missing-export",
+        "wrong-export-type",
+        "unknown-import",
+        "unknown-import",
+    ];
+    assert_eq!(codes, expected);
+    assert_eq!(
+        (description.languages, description.tools),
+        (vec!["Zig".to_owned()], vec!["zig 0.15".to_owned()])
+    );
+    assert_eq!(description.memories, [engine::MemoryPages { minimum: 1, maximum: Some(3) }]);
+    let metadata: Vec<_> = description.metadata.iter().map(|(name, text)| (&**name, &**text)).collect();
+    assert!(metadata.contains(&("version", "1.2.3")) && metadata.contains(&("name", "odd")), "{metadata:?}");
+    for bytes in [b"".as_slice(), b"\0asm\x01\0\0\0\xff", b"\0asm\x0d\0\x01\0\xff\xff"] {
+        let description = ENGINE.describe(bytes);
+        assert_eq!((description.kind, description.problems.len()), (None, 1));
     }
 }

@@ -1,6 +1,7 @@
 //! The sandbox from outside: what a module can do, and what becomes of one that does what it must not.
 //! Modules are written in the text format, so that each shows exactly what it does.
 
+mod command;
 mod component;
 mod contract;
 mod determinism;
@@ -8,4 +9,5 @@ mod guests;
 mod hostile;
 mod inspect;
 mod lifecycle;
+mod reasons;
 mod wasi;

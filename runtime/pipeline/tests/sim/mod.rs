@@ -111,6 +111,7 @@ pub(crate) fn plan(version: u32, block: u32) -> Plan {
         module: Digest::of(format!("{name} {version}").as_bytes()),
         config: serde_json::json!({ "version": version }),
         limits: Limits::DEFAULT,
+        output: model::CommandOutput::Whole,
     };
     Plan {
         version: 1,

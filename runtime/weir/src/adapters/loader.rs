@@ -62,6 +62,12 @@ async fn load(
     let mut steps: Vec<Arc<dyn Step>> = Vec::with_capacity(plan.steps.len());
     for step in &plan.steps {
         let module = library.load(step.module).await.map_err(|error| port_error(&error))?;
+        let module = module.with_output(step.output).map_err(|error| {
+            StopReason::new(
+                "module-refused",
+                format!("step '{}', module {}: {error}", step.name, step.module),
+            )
+        })?;
         let config = String::from_utf8(step.config_bytes()).expect("JSON is UTF-8");
         let (limits, speaker) = (step.limits, speaker(step));
         steps.push(Arc::new(ModuleStep { module, config: config.into(), limits, speaker }));

@@ -296,14 +296,18 @@ pub(crate) async fn ensure_output(connection: &Connection, plan: &Plan) -> Resul
 
 /// Whether every module is there and runs here, so that the plan can take over at once.
 pub(crate) async fn check_modules(library: &Library, plan: &Plan) -> Result<(), NodeError> {
-    for step in &plan.steps {
-        library.load(step.module).await.map_err(|error| match &error {
+    for (at, step) in plan.steps.iter().enumerate() {
+        let module = library.load(step.module).await.map_err(|error| match &error {
             LoadError::Missing(digest) => {
                 let detail =
                     format!("step '{}' names module {digest}, which is not there: push it first", step.name);
                 NodeError::new(Code::UnknownModule, detail).with("digest", digest.to_string())
             }
             _ => load_error(&error),
+        })?;
+        module.with_output(step.output).map_err(|error| {
+            let detail = format!("step '{}', module {}: {error}", step.name, step.module);
+            NodeError::new(Code::InvalidPipeline, detail).with("key", format!("steps[{at}].output"))
         })?;
     }
     Ok(())

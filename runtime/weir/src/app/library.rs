@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use engine::{CompileError, Engine, Module, ModuleInfo};
+use engine::{CompileError, Engine, LARGE_MODULE_BYTES, Module, ModuleInfo};
 use model::Digest;
 use store::{EngineKey, Store, StoreError};
 use tokio::sync::Semaphore;
@@ -25,12 +25,12 @@ pub(crate) struct Library {
     module_bytes_max: usize,
     loaded: Mutex<BTreeMap<Digest, Module>>,
     infos: Mutex<BTreeMap<Digest, ModuleInfo>>,
-    /// One module is compiled at a time, so that the workers keep a core.
-    compiling: Semaphore,
+    /// One large module is compiled at a time, and one small one: it does not wait for the large.
+    compiling: [Semaphore; 2],
 }
 
 /// Why a module cannot be run.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum LoadError {
     /// The broker or the disk is away.
     #[error("{0}")]
@@ -55,7 +55,8 @@ impl Library {
         module_bytes_max: usize,
     ) -> Self {
         let engine_key = EngineKey::of(engine.cache_key());
-        let (loaded, infos, compiling) = (Mutex::default(), Mutex::default(), Semaphore::new(1));
+        let (loaded, infos) = (Mutex::default(), Mutex::default());
+        let compiling = [Semaphore::new(1), Semaphore::new(1)];
         Self { engine, engine_key, store, connecting, module_bytes_max, loaded, infos, compiling }
     }
 
@@ -148,17 +149,17 @@ impl Library {
     }
 
     async fn compiled(&self, digest: Digest, bytes: Bytes) -> Result<Module, LoadError> {
-        let _turn = self.compiling.acquire().await.expect("nobody closes this semaphore");
+        if let Some(module) = self.kept(digest).await? {
+            return Ok(module);
+        }
+        let is_large = bytes.len() >= LARGE_MODULE_BYTES;
+        let _turn = self.compiling[usize::from(is_large)].acquire().await.expect("nobody closes it");
+        // Whoever had the turn before may have compiled the same.
+        if let Some(module) = self.kept(digest).await? {
+            return Ok(module);
+        }
         let (store, engine, key) = (self.store.clone(), self.engine.clone(), self.engine_key);
         let work = move || {
-            if let Some(code) = store.compiled(key, digest) {
-                match engine.load(digest, &code) {
-                    Ok(module) => return Ok(module),
-                    Err(error) => {
-                        tracing::warn!(%digest, %error, "Compiled code is of no use; compiling again");
-                    }
-                }
-            }
             let code = engine.compile(&bytes).map_err(|error| match error {
                 CompileError::Refused(refusal) => LoadError::Refused(refusal),
                 CompileError::Host(fault) => LoadError::Unavailable(fault.to_string()),
@@ -169,6 +170,21 @@ impl Library {
             engine.load(digest, &code).map_err(|fault| LoadError::Unavailable(fault.to_string()))
         };
         tokio::task::spawn_blocking(work).await.map_err(|error| LoadError::Unavailable(error.to_string()))?
+    }
+
+    /// A module by the compiled code that is kept on disk, if there is any of use.
+    async fn kept(&self, digest: Digest) -> Result<Option<Module>, LoadError> {
+        let (store, engine, key) = (self.store.clone(), self.engine.clone(), self.engine_key);
+        let work = move || {
+            let code = store.compiled(key, digest)?;
+            let loaded = engine.load(digest, &code);
+            loaded
+                .inspect_err(|error| {
+                    tracing::warn!(%digest, %error, "Compiled code is of no use; compiling again");
+                })
+                .ok()
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|error| LoadError::Unavailable(error.to_string()))
     }
 }
 

@@ -3,6 +3,7 @@
 //! The API answers from the start, so that a node that waits for NATS can say so. Shutting down goes the
 //! other way: pipelines append what is computed, then the API stops, then the embedded server.
 
+mod admission;
 mod apply;
 pub(crate) mod attestation;
 pub(crate) mod batch;
@@ -39,6 +40,7 @@ use store::{Store, StoreOptions};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{NatsSource, NodeConfig};
+use admission::Admissions;
 use connection::Connecting;
 use library::Library;
 use node::{Identity, WeirNode};
@@ -123,6 +125,7 @@ fn build(config: &NodeConfig, store: Store, nats_url: &str) -> anyhow::Result<We
         shadows: Shadows::new(library.clone(), supervisor.clone(), meters),
         supervisor,
         trials: Trials::new(library.clone()),
+        admissions: Arc::new(Admissions::new(library.clone())),
         library,
         registry: Mutex::new(registry),
     })

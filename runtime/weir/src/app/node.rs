@@ -18,6 +18,7 @@ use model::record::own_subject;
 use model::{Digest, PipelineName, RecordKind, Revision, StreamName, TagName};
 use prometheus_client::registry::Registry;
 
+use super::admission::Admissions;
 use super::apply;
 use super::catalog::{Application, Catalog, no_pipeline, no_tag};
 use super::connection::{Connecting, Connection};
@@ -51,6 +52,7 @@ pub(crate) struct WeirNode {
     pub(crate) identity: Identity,
     pub(crate) connecting: Arc<Connecting>,
     pub(crate) library: Arc<Library>,
+    pub(crate) admissions: Arc<Admissions>,
     pub(crate) supervisor: Arc<Supervisor>,
     pub(crate) shadows: Shadows,
     pub(crate) trials: Trials,
@@ -197,7 +199,7 @@ impl Node for WeirNode {
     fn upload_module(&self) -> Reply<'_, Box<dyn ModuleUpload>> {
         reply(async {
             self.connection()?;
-            let upload = Upload::begin(self.library.clone()).await?;
+            let upload = Upload::begin(self.admissions.clone()).await?;
             Ok(Box::new(upload) as Box<dyn ModuleUpload>)
         })
     }
@@ -218,7 +220,13 @@ impl Node for WeirNode {
 
     fn module(&self, digest: Digest) -> Reply<'_, Module> {
         reply(async move {
-            let stored = self.require_module(digest, Code::ModuleNotFound).await?;
+            let stored = match self.require_module(digest, Code::ModuleNotFound).await {
+                Ok(stored) => stored,
+                Err(error) => {
+                    let standing = self.admissions.standing(digest).await;
+                    return standing.map(|standing| view::standing(digest, standing)).ok_or(error);
+                }
+            };
             let (tags, pipelines) = (self.catalog()?.tags().await?, self.catalog()?.pipelines().await?);
             self.describe(stored, &tags, &pipelines).await
         })

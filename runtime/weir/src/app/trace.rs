@@ -70,6 +70,7 @@ impl Tracing<'_> {
             record: traced(&stream, stored, time, record),
             receipt,
             steps: self.steps(plan).await?,
+            plan: plan.clone(),
             revision: revision(&placed, application.as_ref()),
             event,
             pipeline,

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use api::NodeError;
-use api::dto::{TryLimits, TryMessage, TryOutcome, TryRequest, TryResult};
+use api::dto::{TryLimits, TryMessage, TryOutcome, TryOutput, TryRequest, TryResult};
+use api::{Code, NodeError};
 use engine::{LogLine, Module};
-use model::{Answer, Digest, Event, Fault, Headers, Limits, Message};
+use model::{Answer, CommandOutput, Digest, Event, Fault, Headers, Limits, Message};
 use tokio::sync::Semaphore;
 
 use super::errors::load_error;
@@ -41,6 +41,12 @@ impl Trials {
     /// When there is no such module, or the machine could not run it; what the module does is a result.
     pub(crate) async fn run(&self, digest: Digest, request: TryRequest) -> Result<TryResult, NodeError> {
         let module = self.library.load(digest).await.map_err(|error| load_error(&error))?;
+        let module = module
+            .with_output(match request.output {
+                TryOutput::Whole => CommandOutput::Whole,
+                TryOutput::Lines => CommandOutput::Lines,
+            })
+            .map_err(|error| NodeError::new(Code::InvalidRequest, error.to_string()))?;
         let config = if request.config.is_null() { String::new() } else { request.config.to_string() };
         let limits = limits(request.limits);
         let event = event(request);

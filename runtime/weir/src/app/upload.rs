@@ -1,20 +1,21 @@
 //! A module on its way in: into the store chunk by chunk, and kept only if it is whole, itself, and can run.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use api::dto::Module;
+use api::dto::{Module, ModuleState};
 use api::{Code, ModuleUpload, NodeError, Reply, Written};
 use bytes::Bytes;
 use model::Digest;
 use store::StoreError;
 
+use super::admission::{Admissions, WasStored};
 use super::errors::load_error;
-use super::library::Library;
 use super::view;
 
 /// An upload into the node's library.
 pub(crate) struct Upload {
-    library: Arc<Library>,
+    admissions: Arc<Admissions>,
     /// Taken away while a chunk is written, and for good once one could not be.
     receiving: Option<store::Upload>,
 }
@@ -24,10 +25,10 @@ impl Upload {
     ///
     /// # Errors
     /// When the disk refuses.
-    pub(crate) async fn begin(library: Arc<Library>) -> Result<Self, NodeError> {
-        let store = library.store().clone();
+    pub(crate) async fn begin(admissions: Arc<Admissions>) -> Result<Self, NodeError> {
+        let store = admissions.library().store().clone();
         let receiving = blocking(move || store.upload()).await?;
-        Ok(Self { library, receiving: Some(receiving) })
+        Ok(Self { admissions, receiving: Some(receiving) })
     }
 
     fn take(&mut self) -> Result<store::Upload, NodeError> {
@@ -47,24 +48,24 @@ impl ModuleUpload for Upload {
         })
     }
 
-    fn finish(mut self: Box<Self>, expected: Option<Digest>) -> Reply<'static, (Module, Written)> {
+    fn finish(
+        mut self: Box<Self>,
+        expected: Option<Digest>,
+        wait: Duration,
+    ) -> Reply<'static, (Module, Written)> {
         Box::pin(async move {
             let receiving = self.take()?;
             let stored = blocking(move || receiving.finish(expected)).await?;
-            let library = &self.library;
-            match library.admit(stored.digest).await {
-                Ok(existed) => {
-                    let info = library.info(stored.digest).await.map_err(|error| load_error(&error))?;
-                    let written = if existed { Written::Existed } else { Written::Created };
-                    Ok((view::module(stored.digest, info), written))
-                }
-                Err(error) => {
-                    if !stored.existed {
-                        library.forget(stored.digest).await.map_err(|error| load_error(&error))?;
-                    }
-                    Err(load_error(&error))
-                }
-            }
+            let was_stored = if stored.existed { WasStored::Yes } else { WasStored::No };
+            let admission = self.admissions.begin(stored.digest, was_stored).await?;
+            let ended = admission.wait(wait).await.map_err(|error| load_error(&error))?;
+            let info = self.admissions.library().info(stored.digest).await;
+            let module = view::module(stored.digest, info.map_err(|error| load_error(&error))?);
+            Ok(match ended {
+                Some(true) => (module, Written::Existed),
+                Some(false) => (module, Written::Created),
+                None => (Module { state: ModuleState::Compiling, ..module }, Written::Created),
+            })
         })
     }
 }

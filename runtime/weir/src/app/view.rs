@@ -1,8 +1,8 @@
 //! How pipelines, modules and dead letters look to the API.
 
 use api::dto::{
-    Counts, DeadLetter, Module, ModuleKind, PassedTests, Payload, PendingSwap, PipelineError, PipelineState,
-    PipelineStatus, ReceiptSummary, SourceStatus, StepStatus,
+    Counts, DeadLetter, DeadLetterSummary, Module, ModuleKind, ModuleState, PassedTests, Payload,
+    PendingSwap, PipelineError, PipelineState, PipelineStatus, ReceiptSummary, SourceStatus, StepStatus,
 };
 use broker::{Broker, StoredMessage, StreamState};
 use engine::ModuleInfo;
@@ -10,6 +10,7 @@ use model::record::{self, own_subject};
 use model::{Digest, PipelineName, Plan, Receipt, Record, RecordKind, Revision};
 use pipeline::{State, Status};
 
+use super::admission::Standing;
 use super::catalog::Application;
 use super::supervisor::Observed;
 
@@ -18,10 +19,12 @@ use super::supervisor::Observed;
 pub(crate) struct FromChain {
     revision: Option<Revision>,
     receipt: Option<ReceiptSummary>,
+    dead_letter: Option<DeadLetterSummary>,
 }
 
 impl FromChain {
-    /// Looks at the last revision and the last receipt. What cannot be had at the moment is left out.
+    /// Looks at the last revision, the last receipt and the last dead letter. What cannot be had at the
+    /// moment is left out.
     pub(crate) async fn look(broker: &Broker, plan: &Plan) -> Self {
         let last = async |kind| {
             let entry = broker.last_on(&plan.sink.stream, &own_subject(&plan.pipeline, kind)).await;
@@ -29,6 +32,7 @@ impl FromChain {
         };
         let revision_entry = last(RecordKind::Revision).await;
         let receipt_entry = last(RecordKind::Receipt).await;
+        let dead_letter = last(RecordKind::Dead).await.and_then(|entry| dead_letter(&plan.pipeline, entry));
         let revision = revision_entry.as_ref().and_then(|entry| {
             serde_json::from_slice::<Revision>(&entry.payload).ok().map(|revision| (entry.sequence, revision))
         });
@@ -40,6 +44,14 @@ impl FromChain {
         Self {
             receipt: newest.map(|(at, receipt)| summary(at, receipt)),
             revision: revision.map(|(_, revision)| revision),
+            dead_letter: dead_letter.map(|dead| DeadLetterSummary {
+                record: dead.sequence,
+                position: dead.position,
+                step: dead.step,
+                module: dead.module,
+                code: dead.code,
+                reason: dead.reason,
+            }),
         }
     }
 }
@@ -78,6 +90,7 @@ pub(crate) fn status(
         lag: here.lag,
         counts,
         last_receipt: chain.receipt,
+        last_dead_letter: chain.dead_letter,
         swap: pending(application, chain.revision.as_ref()),
         error: error(&here, application),
         steps: plan.steps.iter().map(|s| StepStatus { name: s.name.clone(), module: s.module }).collect(),
@@ -99,10 +112,13 @@ pub(crate) fn module(digest: Digest, info: ModuleInfo) -> Module {
     let kind = match info.kind {
         engine::ModuleKind::Component => ModuleKind::Component,
         engine::ModuleKind::CoreModule => ModuleKind::CoreModule,
+        engine::ModuleKind::Command => ModuleKind::Command,
     };
     Module {
         digest,
         kind,
+        state: ModuleState::Ready,
+        reason: None,
         size_bytes: info.size_bytes as u64,
         imports: info.imports,
         exports: info.exports,
@@ -115,6 +131,16 @@ pub(crate) fn module(digest: Digest, info: ModuleInfo) -> Module {
 /// The tests of a module for the API.
 pub(crate) fn tests(tests: &broker::PassedTests) -> PassedTests {
     PassedTests { digest: tests.digest, cases: tests.cases }
+}
+
+/// A module that is not in the shared bucket, for the API.
+pub(crate) fn standing(digest: Digest, standing: Standing) -> Module {
+    match standing {
+        Standing::Compiling(info) => Module { state: ModuleState::Compiling, ..module(digest, info) },
+        Standing::Refused(info, reason) => {
+            Module { state: ModuleState::Refused, reason: Some(reason), ..module(digest, info) }
+        }
+    }
 }
 
 /// A dead letter for the API; none if the entry is not one.

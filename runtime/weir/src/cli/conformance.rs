@@ -176,10 +176,7 @@ fn report(name: &str, findings: &Findings, events: &[Event]) -> String {
         (None, Some(_)) => "leaky",
         (None, None) => "pure",
     };
-    let kind = match info.kind {
-        engine::ModuleKind::Component => "component",
-        engine::ModuleKind::CoreModule => "core-module",
-    };
+    let kind = info.kind.as_str();
     let samples = together.len();
     let mut lines = vec![
         format!("{name}: {verdict}"),

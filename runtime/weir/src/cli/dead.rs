@@ -43,6 +43,13 @@ pub(crate) fn list(session: &Session, args: &DeadArgs) -> anyhow::Result<()> {
         table
     };
     output::show(session.output, &answer, names, table)?;
+    if let (Some(dead), Output::Table) = (list.dead_letters.last(), session.output) {
+        let (event, module) = (dead.position, dead.module);
+        output::talk(&format!(
+            "the last of these was event {event}, module {module}; to run it again here:\n  {}",
+            run_again(&args.name, dead.sequence)
+        ));
+    }
     if let (Some(next), Output::Table) = (&list.next, session.output) {
         output::talk(&format!(
             "there are more: weir dead {} --limit {} --cursor {next}",
@@ -50,6 +57,11 @@ pub(crate) fn list(session: &Session, args: &DeadArgs) -> anyhow::Result<()> {
         ));
     }
     Ok(())
+}
+
+/// The command that runs a dead letter's event again.
+pub(crate) fn run_again(pipeline: &PipelineName, record: u64) -> String {
+    format!("weir try --from-dead-letter {pipeline}@{record}")
 }
 
 /// A cursor goes into an address as it is, so it may hold nothing that means something there.

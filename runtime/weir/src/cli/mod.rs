@@ -5,6 +5,7 @@
 
 mod apply;
 mod attest;
+mod compiling;
 mod completions;
 mod conformance;
 mod dead;
@@ -21,6 +22,7 @@ mod output;
 mod pipelines;
 mod push;
 mod replay;
+mod rerun;
 mod resolve;
 mod revisions;
 mod run;
@@ -209,7 +211,7 @@ pub(crate) fn run(verb: Verb, before: &Remote, environment: &dyn Environment) ->
             let remote = args.remote.clone().or(before.clone());
             inspect::inspect(&args, remote.output(), || remote.connect(environment))
         }
-        Verb::Try(args) => trial::run(&connect(args.remote.clone())?, &args),
+        Verb::Try(args) => run_try(&args, &connect(args.remote.clone())?, environment),
         Verb::Apply(args) => apply::run(&connect(args.remote.clone())?, &args),
         Verb::Plan(args) => lock::plan(&connect(args.remote.clone())?, &args),
         Verb::Lock(args) => lock::lock(&args, || connect(args.remote.clone())),
@@ -286,6 +288,14 @@ fn run_project(verb: ProjectVerb, before: &Remote, environment: &dyn Environment
             let config = LocalConfig::new(&args.local, environment)?;
             dev::run(&args.remote.clone().or(before.clone()).connect(environment)?, &args, &config)
         }
+    }
+}
+
+/// Tries a module on the node, or a dead letter's event here.
+fn run_try(args: &trial::TryArgs, session: &Session, environment: &dyn Environment) -> anyhow::Result<()> {
+    match &args.from_dead_letter {
+        Some(letter) => rerun::run(session, letter, &LocalConfig::quiet(environment)?),
+        None => trial::run(session, args),
     }
 }
 

@@ -1,8 +1,7 @@
 //! `weir modules` and `weir rm module`.
 
-use api::dto::{Module, ModuleKind, ModuleList, PassedTests};
+use api::dto::{ModuleKind, ModuleList, PassedTests};
 use clap::Args;
-use comfy_table::Table;
 
 use super::module_arg::ModuleArg;
 use super::output::{self, Output};
@@ -47,21 +46,8 @@ pub(crate) fn remove(session: &Session, module: &ModuleArg) -> anyhow::Result<()
     Ok(())
 }
 
-/// Everything about one module.
-pub(crate) fn sheet(module: &Module) -> Table {
-    output::sheet([
-        ("digest", module.digest.to_string()),
-        ("kind", kind(module.kind).to_owned()),
-        ("size", format!("{} ({} bytes)", output::bytes(module.size_bytes), module.size_bytes)),
-        ("imports", output::list(&module.imports)),
-        ("exports", output::list(&module.exports)),
-        ("tests", module.tests.as_ref().map_or("-".to_owned(), tests)),
-        ("tags", output::list(&module.tags)),
-        ("used by", output::list(&module.used_by)),
-    ])
-}
-
-fn tests(tests: &PassedTests) -> String {
+/// The tests that a module passed, for people.
+pub(crate) fn tests(tests: &PassedTests) -> String {
     format!("{} cases passed when it was pushed, {}", tests.cases, tests.digest)
 }
 
@@ -69,5 +55,6 @@ pub(crate) fn kind(kind: ModuleKind) -> &'static str {
     match kind {
         ModuleKind::Component => "component",
         ModuleKind::CoreModule => "core-module",
+        ModuleKind::Command => "command",
     }
 }

@@ -6,7 +6,7 @@ use comfy_table::Table;
 use model::PipelineName;
 
 use super::output::{self, Output};
-use super::{Remote, Session};
+use super::{Remote, Session, dead};
 use crate::client::Sent;
 
 /// The arguments of `weir status`.
@@ -132,6 +132,13 @@ fn sheet(status: &PipelineStatus) -> Table {
         ("retries", format!("{} host faults, {} conflicts", counts.faults, counts.conflicts)),
         ("last receipt", receipt),
     ];
+    if let Some(dead) = &status.last_dead_letter {
+        let (record, module) = (dead.record, dead.module);
+        rows.push(("last dead", format!("record {record}: event {}, step {}", dead.position, dead.step)));
+        rows.push(("  module", module.to_string()));
+        rows.push(("  fault", format!("{}: {}", dead.code, dead.reason)));
+        rows.push(("  run again", dead::run_again(&status.name, record)));
+    }
     if let Some(swap) = &status.swap {
         let at = swap.at.map_or("as soon as it can".to_owned(), |at| format!("at source sequence {at}"));
         rows.push(("swap", format!("{} (generation {}) takes over {at}", swap.plan, swap.generation)));

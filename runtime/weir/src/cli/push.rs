@@ -17,7 +17,7 @@ use super::exit::{Ended, Exit};
 use super::new::{build_project, project};
 use super::output::{self, Output};
 use super::test::{test, verdict};
-use super::{Remote, Session, tags};
+use super::{Remote, Session, compiling, tags};
 use crate::app::workbench::Workbench;
 use crate::client::{Sent, json_text};
 use crate::config::{Environment, LocalConfig, LocalFlags};
@@ -25,6 +25,9 @@ use crate::logging;
 use crate::project::Project;
 use crate::project::cases::read::Missing;
 use crate::project::report::Report;
+
+/// What a node answers that has a module and still compiles it.
+const ACCEPTED: u16 = 202;
 
 /// The arguments of `weir push`.
 #[derive(Args)]
@@ -142,8 +145,11 @@ fn upload(session: &Session, path: &Path) -> anyhow::Result<Digest> {
     let sent = Sent::Stream("application/wasm", length, &mut reader);
     let answer = session.client.put(&format!("/v1/modules/{digest}"), sent);
     bar.finish_and_clear();
-    let answer = answer?;
-    let how = if answer.status == 201 { "pushed" } else { "was there already" };
+    let mut answer = answer?;
+    let how = if answer.status == 200 { "was there already" } else { "pushed" };
+    if answer.status == ACCEPTED {
+        answer = compiling::wait(session, &path.display().to_string(), digest)?;
+    }
     output::talk(&format!("{} {how} ({})", path.display(), output::bytes(length)));
     match session.output {
         Output::Json => output::data(answer.text.trim_end())?,

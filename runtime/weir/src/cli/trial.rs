@@ -3,12 +3,13 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use api::dto::{Header, Payload, TryMessage, TryOutcome, TryRequest, TryResult};
+use api::dto::{Header, Payload, TryMessage, TryOutcome, TryOutput, TryRequest, TryResult};
 use clap::Args;
 
 use super::exit::{Ended, Exit};
 use super::module_arg::ModuleArg;
 use super::output::{self, Output};
+use super::rerun::DeadLetterArg;
 use super::{Remote, Session};
 use crate::client::{Sent, json_text};
 
@@ -22,11 +23,18 @@ const CONFIG_BYTES_MAX: u64 = 1 << 20;
 Examples:
   weir try mask-pii:1.2 --payload '{\"name\": \"Ada\"}' --config '{\"rules\": [{\"field\": \"$.name\", \"action\": \"redact\"}]}'
   weir try json-select:1.0 --file event.json --config select.toml --subject flights.ua
+  weir try --from-dead-letter flights@4711     the very event, fetched from the node and run here
 
 It ends with code 1 where the module refuses the event or fails.")]
 pub(crate) struct TryArgs {
     /// Digest, the beginning of a digest, or tag
-    module: ModuleArg,
+    #[arg(required_unless_present = "from_dead_letter")]
+    module: Option<ModuleArg>,
+    /// Run the event of a dead letter again, here, by the plan that was in force: of the last one, or of the
+    /// one with this sequence in the output stream
+    #[arg(long, value_name = "PIPELINE[@RECORD]")]
+    #[arg(conflicts_with_all = ["module", "subject", "payload", "file", "headers", "config", "sequence", "lines"])]
+    pub(crate) from_dead_letter: Option<DeadLetterArg>,
     /// The event's subject
     #[arg(long, default_value = "try")]
     subject: String,
@@ -45,21 +53,26 @@ pub(crate) struct TryArgs {
     /// The event's sequence in its source stream
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     sequence: u64,
+    /// Make a message of each line that a command prints, as with output = "lines" in a pipeline
+    #[arg(long)]
+    lines: bool,
     #[command(flatten)]
     pub(crate) remote: Remote,
 }
 
 /// Runs the event, and shows what came of it.
 pub(crate) fn run(session: &Session, args: &TryArgs) -> anyhow::Result<()> {
+    let module = args.module.as_ref().expect("the command line has a module where it names no dead letter");
     let request = TryRequest {
         subject: args.subject.clone(),
         payload: Payload::from_bytes(&payload(args)?),
         headers: args.headers.clone(),
         sequence: args.sequence,
+        output: if args.lines { TryOutput::Lines } else { TryOutput::Whole },
         config: args.config.as_deref().map(config).transpose()?.unwrap_or_default(),
         ..TryRequest::default()
     };
-    let digest = session.digest(&args.module)?;
+    let digest = session.digest(module)?;
     let sent = json_text(&request);
     let answer =
         session.client.post(&format!("/v1/modules/{digest}/try"), Sent::Text("application/json", &sent))?;
@@ -96,7 +109,7 @@ fn show(result: &TryResult) -> anyhow::Result<()> {
 }
 
 /// A message as NATS users write one: subject, headers, an empty line, payload.
-fn text(message: &TryMessage) -> String {
+pub(super) fn text(message: &TryMessage) -> String {
     let mut text = message.subject.clone().unwrap_or_else(|| "(the pipeline's subject)".to_owned());
     for Header { name, value } in &message.headers {
         text.push_str(&format!("\n{name}: {value}"));

@@ -39,6 +39,18 @@ impl LocalConfig {
     /// # Errors
     /// The first setting that cannot be used.
     pub(crate) fn new(flags: &LocalFlags, environment: &dyn Environment) -> Result<Self, ConfigError> {
+        Self::of(flags, &flags.log_filter, environment)
+    }
+
+    /// Settings of a verb that has no such flags, and says itself what modules log.
+    ///
+    /// # Errors
+    /// Where the environment names a folder that cannot be one.
+    pub(crate) fn quiet(environment: &dyn Environment) -> Result<Self, ConfigError> {
+        Self::of(&LocalFlags::default(), "warn,weir::guest=debug", environment)
+    }
+
+    fn of(flags: &LocalFlags, log_filter: &str, environment: &dyn Environment) -> Result<Self, ConfigError> {
         let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let workers = flags.workers.unwrap_or_else(cores);
         if workers.get() > WORKERS_MAX {
@@ -48,7 +60,7 @@ impl LocalConfig {
             Some(path) => Some(path.clone()),
             None => xdg_directory(environment, "XDG_CACHE_HOME", ".cache")?.map(|path| path.join("weir")),
         };
-        let log = LogConfig { format: Some(LogFormat::Text), filter: flags.log_filter.clone() };
+        let log = LogConfig { format: Some(LogFormat::Text), filter: log_filter.to_owned() };
         Ok(Self { workers, cache_dir, log })
     }
 }

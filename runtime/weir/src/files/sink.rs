@@ -456,6 +456,7 @@ mod tests {
                 module: Digest::of(b"module"),
                 config: serde_json::Value::Null,
                 limits: Limits::DEFAULT,
+                output: model::CommandOutput::Whole,
             }],
             sink: SinkPlan {
                 stream: "OUT".parse().expect("a name"),

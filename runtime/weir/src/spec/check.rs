@@ -108,7 +108,8 @@ fn check_step(at: usize, table: StepTable, taken: &mut BTreeSet<String>) -> Resu
     }
     let limits = check_limits(table.limits).map_err(|(name, why)| (path().name("limits").name(name), why))?;
     let name = table.name.unwrap_or_else(|| default_name(at, &table.module, taken));
-    Ok(StepSpec { name, module: table.module, config: table.config, limits })
+    let StepTable { module, config, output, .. } = table;
+    Ok(StepSpec { name, module, config, limits, output: output.into() })
 }
 
 /// The tag's name; where there is none or it is taken, the step's number.

@@ -4,7 +4,8 @@
 //! [`check`](super::check).
 
 use model::{
-    Digest, OnGuestFault, Packing, PipelineName, StreamName, SubjectPattern, SubjectTemplate, TagName,
+    CommandOutput, Digest, OnGuestFault, Packing, PipelineName, StreamName, SubjectPattern, SubjectTemplate,
+    TagName,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -129,9 +130,32 @@ pub(crate) struct StepTable {
     #[serde(default)]
     #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     pub(crate) config: serde_json::Value,
+    /// What the standard output of a command comes to. Only for modules that are commands.
+    #[serde(default)]
+    pub(crate) output: OutputMode,
     /// What bounds the module; each key that is missing has its default.
     #[serde(default)]
     pub(crate) limits: LimitsTable,
+}
+
+/// What the standard output of a command comes to.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum OutputMode {
+    /// One message: all of it. Nothing printed is no message.
+    #[default]
+    Whole,
+    /// A message for each line, without its line feed.
+    Lines,
+}
+
+impl From<OutputMode> for CommandOutput {
+    fn from(mode: OutputMode) -> Self {
+        match mode {
+            OutputMode::Whole => Self::Whole,
+            OutputMode::Lines => Self::Lines,
+        }
+    }
 }
 
 /// How a step names its module.

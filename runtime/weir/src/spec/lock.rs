@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use model::{
-    Digest, Limits, OnGuestFault, Packing, PipelineName, Plan, SinkPlan, SourcePlan, StepPlan, StreamName,
-    SubjectPattern, TagName,
+    CommandOutput, Digest, Limits, OnGuestFault, Packing, PipelineName, Plan, SinkPlan, SourcePlan, StepPlan,
+    StreamName, SubjectPattern, TagName,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -77,6 +77,8 @@ struct LockedStep {
     config_digest: Option<Digest>,
     /// JSON, laid out so that a change of one value is a change of one line.
     config: Option<String>,
+    /// Only where it is not the default.
+    output: Option<CommandOutput>,
     limits: Limits,
 }
 
@@ -193,6 +195,9 @@ impl Lock {
             if !step.config.is_null() {
                 table["config"] = step.config.clone();
             }
+            if step.output != CommandOutput::default() {
+                table["output"] = json!(step.output);
+            }
             table
         };
         let mut source = match &self.origin {
@@ -234,6 +239,7 @@ impl LockedStep {
             size_bytes: *size_bytes,
             config_digest: config.is_some().then(|| Digest::of(&step.config_bytes())),
             config,
+            output: Some(step.output).filter(|output| *output != CommandOutput::default()),
             limits: step.limits,
         }
     }
@@ -243,8 +249,8 @@ impl LockedStep {
             Some(text) => serde_json::from_str(text).map_err(|error| format!("this is not JSON: {error}"))?,
             None => Value::Null,
         };
-        let Self { name, tag, module, size_bytes, config_digest, limits, .. } = self;
-        let step = StepPlan { name, module, config, limits };
+        let Self { name, tag, module, size_bytes, config_digest, output, limits, .. } = self;
+        let step = StepPlan { name, module, config, limits, output: output.unwrap_or_default() };
         let found = self.config.is_some().then(|| Digest::of(&step.config_bytes()));
         if found != config_digest {
             return Err("the lock was edited: config_digest is another; lock the pipeline file again".into());
@@ -294,7 +300,8 @@ pub(super) mod tests {
     #[test]
     fn what_is_locked_reads_back_and_gives_the_same_text() {
         let landed = FILE.replace("stream = 'IN'\nsubjects = ['in.>']", "subject = 'a.>'\nmax_age = '7d'");
-        for text in [FILE, &landed] {
+        let lines = FILE.replace("module = 'mask:1'", "module = 'mask:1'\noutput = 'lines'");
+        for text in [FILE, &landed, &lines] {
             let lock = lock_of(text);
             let again = Lock::parse(&lock.text(), "weir.lock").expect("a lock");
             assert_eq!(again, lock);

@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use model::plan::PLAN_VERSION;
 use model::{
-    Digest, Limits, OnGuestFault, PackPlan, Packing, PipelineName, Plan, SinkPlan, SourcePlan, StepPlan,
-    StreamName, SubjectPattern, SubjectTemplate, TagName,
+    CommandOutput, Digest, Limits, OnGuestFault, PackPlan, Packing, PipelineName, Plan, SinkPlan, SourcePlan,
+    StepPlan, StreamName, SubjectPattern, SubjectTemplate, TagName,
 };
 
 pub(crate) use attestation::{Attested, AttestedRevision, PublicKey, SigningKey};
@@ -88,6 +88,8 @@ pub(crate) struct StepSpec {
     pub(crate) config: serde_json::Value,
     /// What bounds it.
     pub(crate) limits: Limits,
+    /// What the standard output of a command comes to.
+    pub(crate) output: CommandOutput,
 }
 
 /// Where messages go.
@@ -191,7 +193,7 @@ impl PipelineSpec {
                 })?,
             };
             let (name, config) = (step.name.clone(), step.config.clone());
-            Ok(StepPlan { name, module, config, limits: step.limits })
+            Ok(StepPlan { name, module, config, limits: step.limits, output: step.output })
         };
         self.steps.iter().enumerate().map(resolve).collect()
     }

@@ -115,6 +115,7 @@ mod tests {
             module: Digest::of(module),
             config: serde_json::json!({ "filter": filter }),
             limits: Limits::DEFAULT,
+            output: model::CommandOutput::Whole,
         };
         Plan {
             version: 1,

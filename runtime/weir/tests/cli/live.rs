@@ -107,8 +107,11 @@ fn a_trace_prints_each_step() {
         "payload": {"text": "hay"}});
     let step =
         json!({"name": "mask", "module": DIGEST, "kind": "component", "size_bytes": 2048, "tags": ["m:1"]});
+    let plan = json!({"version": 1, "pipeline": "p", "source": {"stream": "IN", "subjects": []}, "steps": [],
+        "sink": {"stream": "OUT", "subject": "out", "allow": [], "record_bytes": 1000}, "block": 256,
+        "on_guest_fault": "dead_letter"});
     let output = json!({"pipeline": "p", "record": record, "receipt": null, "revision": revision,
-        "steps": [step], "event": event});
+        "plan": plan, "steps": [step], "event": event});
     let fate = json!({"pipeline": "p", "sink": "OUT", "outcome": "messages", "revision": revision,
         "records": [record], "receipt": null});
     let source = json!({"event": event, "pipelines": [fate]});
@@ -169,5 +172,27 @@ fn a_shadow_is_started_shown_promoted_and_stopped() {
     assert!(text(&output.stderr).contains("takes over pipeline p"), "{}", text(&output.stderr));
     for line in ["shadow p --max-faults 1", "shadow p mask=m --stop", "shadow p mask=m --for-events 0"] {
         assert_eq!(weir(&node.url, line).status.code(), Some(64), "{line}");
+    }
+}
+
+#[test]
+fn a_dead_letter_says_how_to_run_it_again() {
+    let letter = json!({"sequence": 9, "position": 7, "subject": "in.a", "step": "mask", "module": DIGEST,
+        "code": "trap", "reason": "panicked at src/lib.rs:3:5", "payload": null, "payload_omitted": null,
+        "headers": [], "plan": DIGEST, "time": "2026-01-01T00:00:00Z"});
+    let list = json!({"dead_letters": [letter], "next": null});
+    let last = json!({"record": 9, "position": 7, "step": "mask", "module": DIGEST, "code": "trap",
+        "reason": "panicked at src/lib.rs:3:5"});
+    let status = STATUS.replace(r#""last_receipt": null"#, &format!(r#""last_dead_letter": {last}"#));
+    let node = Node::answering(&[
+        ("GET /v1/pipelines/p/dead-letters?limit=20", 200, &list.to_string()),
+        ("GET /v1/pipelines/p/status", 200, &status),
+    ]);
+    for line in ["dead p", "status p"] {
+        let output = weir(&node.url, line);
+        let said = text(&output.stdout) + &text(&output.stderr);
+        for part in [DIGEST, "event 7", "src/lib.rs:3:5", "weir try --from-dead-letter p@9"] {
+            assert!(said.contains(part), "{line}: {part}: {said}");
+        }
     }
 }

@@ -188,19 +188,68 @@ fn an_answer_is_a_table_json_or_names() {
 #[test]
 fn a_module_is_found_by_tag_or_by_the_beginning_of_its_digest() {
     let list = format!(r#"{{"modules": [{}]}}"#, module("[]"));
-    let one = format!("GET /v1/modules/{DIGEST}");
+    let (one, content) = (format!("GET /v1/modules/{DIGEST}"), format!("GET /v1/modules/{DIGEST}/content"));
     let node = Node::answering(&[
         ("GET /v1/modules", 200, &list),
         ("GET /v1/tags/m:1", 200, &tag("m:1")),
         (&one, 200, &module("[]")),
+        (&content, 200, ""),
     ]);
     for name in [DIGEST, &DIGEST[..19], "m:1"] {
         let output = weir(&node.url, &format!("inspect {name}"));
-        assert!(text(&output.stdout).contains(DIGEST), "{name}: {}", text(&output.stderr));
+        let printed = text(&output.stdout);
+        assert!(printed.contains(DIGEST) && printed.contains("flights"), "{name}: {}", text(&output.stderr));
+        assert!(text(&output.stderr).contains("not-wasm"), "the module of no bytes is none");
     }
     let output = weir(&node.url, "inspect sha256:ffffff");
     assert!(text(&output.stderr).contains("no module begins with sha256:ffffff"));
     assert_eq!(output.status.code(), Some(1));
+}
+
+/// Not the first reason alone: an author mends all of them at once.
+#[test]
+fn inspecting_a_file_tells_every_reason_to_refuse_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let module = r#"(module $odd (import "env" "now" (func)) (import "wasi_snapshot_preview1" "fd_sing" (func))
+        (memory 1 3) (func (export "weir_process") (param i32))
+        (@custom "version" "1.2.3") (@producers (language "Fortran" "77") (processed-by "f77" "9")))"#;
+    let bytes = wat::parse_str(module).expect("it is WebAssembly");
+    let file = write(directory.path(), "odd.wasm", &bytes);
+    let output = weir("", &format!("inspect {file}"));
+    let (printed, said) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for part in ["core-module", "Fortran", "f77 9", "1 to 3 pages", "odd", "1.2.3", "env.now"] {
+        assert!(printed.contains(part), "{part}: {printed}");
+    }
+    for part in
+        ["'memory' is missing", "'weir_alloc' is missing", "found func(i32) -> ()", "env.now", "fd_sing"]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let json = text(&weir("", &format!("inspect {file} -o json")).stdout);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["memories"][0]["maximum_pages"], 3);
+    assert_eq!(json["problems"].as_array().map(Vec::len), Some(5), "{json}");
+}
+
+/// Who pushes is told that the node compiles, and waits until it has.
+#[test]
+fn a_push_waits_until_the_module_is_compiled() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = write(directory.path(), "empty.wasm", b"");
+    let (put, get) = (format!("PUT /v1/modules/{DIGEST}"), format!("GET /v1/modules/{DIGEST}"));
+    let described = |state: &str| module("[]").replacen("{", &format!(r#"{{"state": "{state}", "#), 1);
+    let ready = Node::answering(&[(&put, 202, &described("compiling")), (&get, 200, &described("ready"))]);
+    let output = weir(&ready.url, &format!("push {file}"));
+    assert_eq!(text(&output.stdout), format!("{DIGEST}\n"), "{}", text(&output.stderr));
+    for part in ["the node compiles it", "empty.wasm pushed"] {
+        assert!(text(&output.stderr).contains(part), "{part}: {}", text(&output.stderr));
+    }
+    let refused = described("refused").replacen("{", r#"{"reason": "it cannot be linked", "#, 1);
+    let refusing = Node::answering(&[(&put, 202, &described("compiling")), (&get, 200, &refused)]);
+    let output = weir(&refusing.url, &format!("push {file}"));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("it cannot be linked"), "{}", text(&output.stderr));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use model::CommandOutput;
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -20,6 +21,9 @@ pub(super) struct CasesFile {
     /// What bounds the module.
     #[serde(default)]
     pub(super) limits: LimitsTable,
+    /// Of a command: how its standard output becomes messages.
+    #[serde(default)]
+    pub(super) output: CommandOutput,
     /// The cases.
     pub(super) cases: Vec<CaseTable>,
 }

@@ -17,7 +17,7 @@ mod tests;
 
 use std::path::PathBuf;
 
-use model::{Digest, DigestBuilder, Event, GuestFaultCode, Headers, Limits};
+use model::{CommandOutput, Digest, DigestBuilder, Event, GuestFaultCode, Headers, Limits};
 
 pub(crate) use content::Expected;
 
@@ -39,6 +39,8 @@ pub(crate) struct CaseFile {
     pub(crate) text: String,
     /// What bounds the module in its cases.
     pub(crate) limits: Limits,
+    /// Of a command: how its standard output becomes messages.
+    pub(crate) output: CommandOutput,
     /// Its cases, in their order.
     pub(crate) cases: Vec<Case>,
 }
@@ -96,6 +98,9 @@ impl Suite {
         for file in &self.files {
             digest.field(file.name.as_bytes());
             digest.field(serde_json::to_string(&file.limits).expect("limits are numbers").as_bytes());
+            if file.output != CommandOutput::default() {
+                digest.field(b"lines");
+            }
             digest.number(file.cases.len() as u64);
             for case in &file.cases {
                 case.digest_into(&mut digest);

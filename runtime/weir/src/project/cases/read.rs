@@ -70,8 +70,10 @@ pub(super) fn parse(text: &str, path: &Path, name: &str, missing: Missing) -> Re
     let limits = check_limits(file.limits)
         .map_err(|(key, why)| document.error(&KeyPath::root().name("limits").name(key), &why))?;
     let folder = path.parent().unwrap_or(Path::new(""));
+    let output = file.output;
     let cases = check(file, folder, missing).map_err(|(path, why)| document.error(&path, &why))?;
-    Ok(CaseFile { path: path.to_owned(), name: name.to_owned(), text: text.to_owned(), limits, cases })
+    let (path, name, text) = (path.to_owned(), name.to_owned(), text.to_owned());
+    Ok(CaseFile { path, name, text, limits, output, cases })
 }
 
 fn read_file(path: &Path, name: &str, missing: Missing) -> Result<CaseFile, CasesError> {
