@@ -201,17 +201,12 @@ sdk_modules() {
 
 # Programs that know nothing of Weir, by the plain tools of their languages.
 commands() {
-    local redact=target/guests/core/redact.wasm
-    if [ ! "$redact" -nt examples/commands/redact.rs ]; then
-        mkdir -p target/guests/core
-        rustc -O -C strip=debuginfo --edition 2024 --target wasm32-wasip2 -o target/guests/core/new.wasm \
-            examples/commands/redact.rs
-        mv target/guests/core/new.wasm "$redact"
-    fi
-    core examples/commands/wc.c wc cc -target wasm32-wasi -O2 -Wall -Wextra -Werror -s \
-        -o target/guests/core/new.wasm
-    core examples/commands/logfmt.zig logfmt build-exe -target wasm32-wasi -O ReleaseSmall \
-        -femit-bin=target/guests/core/new.wasm
+    build core/redact.wasm examples/commands/redact.rs -- \
+        rustc -O -C strip=debuginfo --edition 2024 --target wasm32-wasip2 -o NEW examples/commands/redact.rs
+    build core/wc.wasm examples/commands/wc.c -- \
+        zig cc -target wasm32-wasi -O2 -Wall -Wextra -Werror -s -o NEW examples/commands/wc.c
+    build core/logfmt.wasm examples/commands/logfmt.zig -- \
+        zig build-exe -target wasm32-wasi -O ReleaseSmall -femit-bin=NEW examples/commands/logfmt.zig
 }
 
 case ${1-} in

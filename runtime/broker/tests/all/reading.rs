@@ -59,6 +59,33 @@ async fn a_reader_resumes_exactly_over_kills_of_the_server() {
     }
 }
 
+/// A request for events that ended by its bytes was not followed by another one until the reader had taken the
+/// silence for a broken flow: some 64 MiB took half a minute.
+#[tokio::test]
+async fn large_events_are_read_through_one_flow() {
+    let server = TestServer::start(&server());
+    user_stream(&server, "IN", json!({ "subjects": ["in.>"] })).await;
+    let broker = server.broker().await;
+    let client = async_nats::connect(server.url()).await.expect("a connection");
+    let jetstream = async_nats::jetstream::new(client.clone());
+    for _ in 0..256 {
+        let stored = jetstream.publish("in.a", vec![b'x'; 256 << 10].into()).await.expect("published");
+        stored.await.expect("stored");
+    }
+    let consumers = async || {
+        let listed = client.request("$JS.API.CONSUMER.NAMES.IN", "".into()).await.expect("an answer");
+        let listed: serde_json::Value = serde_json::from_slice(&listed.payload).expect("JSON");
+        listed["consumers"].clone()
+    };
+    let mut reader = broker.open_reader(&stream("IN"), &[], 1).await.expect("a reader");
+    let before = consumers().await;
+    assert_eq!(before.as_array().map(Vec::len), Some(1), "{before}");
+    for (event, sequence) in read(&mut reader, 256).await.iter().zip(1..) {
+        assert_eq!((event.sequence, event.payload.len()), (sequence, 256 << 10));
+    }
+    assert_eq!(consumers().await, before, "the flow that was opened first is the only one");
+}
+
 #[tokio::test]
 async fn dropping_the_future_loses_nothing() {
     let server = TestServer::start(&server());
