@@ -11,6 +11,9 @@ use crate::process::cpu_seconds;
 use crate::relay::{Kind, Options, Work};
 use crate::streams;
 
+/// Source sequences in a block, as by default.
+const BLOCK: u64 = 256;
+
 /// What one side's run gave.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Run {
@@ -104,7 +107,18 @@ pub(crate) fn run_relay(nats: &NatsServer, kind: Kind, work: Work, events: u64, 
 
 /// One run of a pipeline over the `events` events of its source; it and its output stream are removed again.
 pub(crate) fn run_pipeline(nats: &NatsServer, node: &Node, pipeline: &Pipeline, events: u64) -> Run {
-    let run = run_pipeline_and_keep(nats, node, pipeline, events);
+    run_blocks(nats, node, pipeline, events, BLOCK)
+}
+
+/// The same of a pipeline whose blocks are not those of the default.
+pub(crate) fn run_blocks(
+    nats: &NatsServer,
+    node: &Node,
+    pipeline: &Pipeline,
+    events: u64,
+    block: u64,
+) -> Run {
+    let run = keep_blocks(nats, node, pipeline, events, block);
     remove(node, pipeline);
     streams::drop(&mut nats.client(), "OUT");
     run
@@ -112,11 +126,15 @@ pub(crate) fn run_pipeline(nats: &NatsServer, node: &Node, pipeline: &Pipeline, 
 
 /// The same, and the output stream stays.
 pub(crate) fn run_pipeline_and_keep(nats: &NatsServer, node: &Node, pipeline: &Pipeline, events: u64) -> Run {
+    keep_blocks(nats, node, pipeline, events, BLOCK)
+}
+
+fn keep_blocks(nats: &NatsServer, node: &Node, pipeline: &Pipeline, events: u64, block: u64) -> Run {
     let mut client = nats.client();
     let (server, own) = (cpu_seconds(nats.id()), cpu_seconds(node.id()));
     node.api().apply(pipeline).expect(201);
     // A revision first, a receipt after each block, and a record for each event.
-    let records = 1 + events + events / 256;
+    let records = 1 + events + events / block;
     streams::wait_for(&mut client, "OUT", records, || {});
     let (own_cpu, server_cpu) = (cpu_seconds(node.id()) - own, cpu_seconds(nats.id()) - server);
     let run = of_stream(&mut client, "OUT", 2, records, own_cpu, server_cpu);

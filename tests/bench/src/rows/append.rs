@@ -38,18 +38,21 @@ pub(crate) fn identity(bench: &Bench) -> anyhow::Result<Vec<Row>> {
 /// Row 8.
 pub(crate) fn packed(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     const EVENTS: u64 = 1_000;
+    const BLOCK: u64 = 16;
     let line = [vec![b'x'; PAYLOAD_BYTES - 1], b"\n".to_vec()].concat();
     let messages = bench.size(3_000, 1_000);
     let (nats, node) = world_with(&[line.repeat(EVENTS as usize)], messages);
     let mut rows = Vec::new();
     for (id, what, guest) in [("8a", "core module", "upper-c"), ("8b", "component", "upper")] {
+        // Blocks count messages: small ones, so that both cores have some.
         let pipeline = Pipeline::new("packed")
+            .line(&format!("block = {BLOCK}"))
             .source("stream = \"IN\"\nstart = \"beginning\"\nformat = \"ndjson\"")
             .sink_lines("format = \"ndjson\"")
             .step(world::push(&node, guest));
         let (mut rates, mut own) = (Vec::new(), Vec::new());
         for _ in 0..bench.size(5, 2) {
-            let run = world::run_pipeline(&nats, &node, &pipeline, messages);
+            let run = world::run_blocks(&nats, &node, &pipeline, messages, BLOCK);
             rates.push(run.events_per_second * EVENTS as f64);
             own.push((run.own_cpu + run.server_cpu) / EVENTS as f64);
         }
