@@ -1,5 +1,5 @@
-//! The same once more, and once more: the pipeline over the file, without NATS, and the output stream verified
-//! from its first record on. Both come to the same digest of outputs, or the demo fails.
+//! The same once more, and once more: the pipeline over the file, without NATS, and the output stream
+//! verified from its first record on. Both come to the same digest of outputs, or the demo fails.
 
 use std::path::Path;
 use std::process::Output;

@@ -57,7 +57,7 @@ struct FileRoute {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 enum Text {
-    Text(String),
+    Words(String),
     Integer(i64),
     Boolean(bool),
 }
@@ -111,7 +111,7 @@ impl FileRoute {
 impl Text {
     fn into_string(self) -> String {
         match self {
-            Self::Text(text) => text,
+            Self::Words(text) => text,
             Self::Integer(number) => number.to_string(),
             Self::Boolean(flag) => flag.to_string(),
         }

@@ -82,7 +82,7 @@ pub fn sample(event: Event, settings: &Settings) -> Result<Option<Message>> {
         }
         (None, missing) => missing == Missing::Keep,
     };
-    Ok(is_kept.then(|| Message { subject: None, payload: event.payload, headers: event.headers }))
+    Ok(is_kept.then_some(Message { subject: None, payload: event.payload, headers: event.headers }))
 }
 
 /// The number of a key: the first 64 bits of its digest.

@@ -12,9 +12,9 @@
 //! The crate sees the world through [`ports`] alone, and promises exactly once, in order, for any sink that
 //! takes a record only at its position.
 //!
-//! Reading order: [`ports`], [`mod@unit`] (what a record is), `packing`, [`cutter`] (where units begin and end),
-//! [`workers`], [`append`], [`chain`] (where to go on), [`run`], [`service`], [`mod@swap`], [`shadow`],
-//! `batch` (a source that ends), [`verify`] (is it all so).
+//! Reading order: [`ports`], [`mod@unit`] (what a record is), `packing`, [`cutter`] (where units begin and
+//! end), [`workers`], [`append`], [`chain`] (where to go on), [`run`], [`service`], [`mod@swap`],
+//! [`shadow`], `batch` (a source that ends), [`verify`] (is it all so).
 
 pub mod append;
 mod batch;

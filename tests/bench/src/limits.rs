@@ -1,5 +1,5 @@
-//! What limits each row, as profiles of it showed (perf on the node and on the server, processor time of both).
-//! Sentences, not measurements: whoever finds another limit writes it here.
+//! What limits each row, as profiles of it showed (perf on the node and on the server, processor time of
+//! both). Sentences, not measurements: whoever finds another limit writes it here.
 
 /// The limit of a row, by its number.
 pub(crate) fn of(id: &str) -> &'static str {

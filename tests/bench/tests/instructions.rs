@@ -1,12 +1,13 @@
-//! What the pure parts of the data path cost, in instructions as callgrind counts them: the same number on a
-//! busy machine and on a quiet one, so that a part that has become dearer shows. Counted in the build that is
-//! tested, whose workspace crates are not optimised; with valgrind there are no SHA instructions either.
+//! What the pure parts of the data path cost, in instructions as callgrind counts them: the same number on
+//! a busy machine and on a quiet one, so that a part that has become dearer shows. Counted in the build
+//! that is tested, whose workspace crates are not optimised; with valgrind there are no SHA instructions
+//! either.
 
 use std::io::Write as _;
 use std::process::Command;
 
-/// The parts, and the most instructions that one run of each may take: a tenth more than it took when this was
-/// written. Where a change has its price, and is worth it, count anew.
+/// The parts, and the most instructions that one run of each may take: a tenth more than it took when this
+/// was written. Where a change has its price, and is worth it, count anew.
 const PARTS: [(&str, u64); 5] = [
     ("digest-input", 26_000),
     ("digest-output", 27_800),

@@ -59,8 +59,8 @@ async fn a_reader_resumes_exactly_over_kills_of_the_server() {
     }
 }
 
-/// A request for events that ended by its bytes was not followed by another one until the reader had taken the
-/// silence for a broken flow: some 64 MiB took half a minute.
+/// Where a request for events ends by its bytes, the next one has to follow at once: nothing else would come,
+/// and the reader would take the silence for a broken flow.
 #[tokio::test]
 async fn large_events_are_read_through_one_flow() {
     let server = TestServer::start(&server());

@@ -1,5 +1,5 @@
-//! A typed selection of flights: those that left more than a quarter of an hour late, reshaped. It is compiled
-//! into a module and into the native program with which that module is compared.
+//! A typed selection of flights: those that left more than a quarter of an hour late, reshaped. It is
+//! compiled into a module and into the native program with which that module is compared.
 
 use serde::{Deserialize, Serialize};
 
