@@ -80,6 +80,7 @@ bench: tools ## Measure, side by side in one run (QUICK=1, ROWS=1,2, BASE=<revis
 	$(call say,building the modules and weir (some minutes the first time))
 	@.ci/guests.sh tests
 	@cargo build --locked --release -p weir -p weir-bench
+	@cargo build --locked --profile native -p weir-bench-native
 	@$(if $(BASE),.ci/base.sh "$(BASE)")
 	$(call say,measuring)
 	@target/release/weir-bench $(if $(filter 1,$(QUICK)),--quick) $(if $(ROWS),--rows $(ROWS)) \

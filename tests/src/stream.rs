@@ -68,7 +68,7 @@ pub fn records(client: &mut NatsClient, pipeline: &str, stream: &str) -> Vec<Pla
     let messages = client.read_stream(stream).unwrap_or_else(|error| panic!("reading {stream}: {error}"));
     let record = |message: Message| {
         let Message { sequence, subject, headers, payload, .. } = message;
-        let record = Record::from_wire(&pipeline, subject, &Headers::canonical(headers), payload);
+        let record = Record::from_wire(&pipeline, subject, Headers::canonical(headers), payload);
         let record = record.unwrap_or_else(|foreign| panic!("{stream}, sequence {sequence}: {foreign}"));
         Placed { sequence, record }
     };

@@ -179,7 +179,7 @@ fn each_great_library_has_one_owner() {
             "// wasmtime in a comment\nuse wasmtime::Store;\nlet wasmtime_x = \"axum\";\n",
         ),
         ("runtime/broker/src/lib.rs", "use async_nats::Client;\n"),
-        ("tests/bench/src/relay.rs", "use async_nats::Client;\n"),
+        ("tests/bench/native/src/relay.rs", "use async_nats::Client;\n"),
     ];
     speaks_at(library_owners, &files, &[("runtime/weir/src/main.rs", 2), ("runtime/weir/Cargo.toml", 2)]);
 }

@@ -5,10 +5,10 @@
 //! vouches for all before it. When to ask, how many answers may be outstanding, and what to do about a
 //! conflict is left to the caller. After an error: read the tail, open another appender, go on.
 
-use std::io::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
+use model::number::push_decimal;
 use model::{Digest, Place, Record, StreamName};
 use tokio::time::Instant;
 
@@ -81,7 +81,7 @@ pub struct Appender {
     awaited: usize,
     /// Since when the oldest of them, or an answer, is waited for.
     silent_since: Instant,
-    /// The header that names a plan, written once for all its records.
+    /// The header that names a plan, written once for all its records, and the name of the one behind it.
     plan: Option<(Digest, Vec<u8>)>,
     /// The header block of the record at hand.
     block: Vec<u8>,
@@ -149,11 +149,19 @@ impl Appender {
         }
         let (subject, inbox, sequence) = (&record.subject, &self.inbox, place.sequence);
         let out = self.connection.outgoing();
-        match ask {
-            Ask::Nothing => write!(out, "HPUB {subject} {head} {total}\r\n"),
-            Ask::Answer => write!(out, "HPUB {subject} {inbox}.{sequence} {head} {total}\r\n"),
+        out.extend_from_slice(b"HPUB ");
+        out.extend_from_slice(subject.as_bytes());
+        if ask == Ask::Answer {
+            out.push(b' ');
+            out.extend_from_slice(inbox.as_bytes());
+            out.push(b'.');
+            push_decimal(out, sequence);
         }
-        .expect("writing to a Vec cannot fail");
+        for size in [head, total] {
+            out.push(b' ');
+            push_decimal(out, size as u64);
+        }
+        out.extend_from_slice(b"\r\n");
         out.extend_from_slice(&self.block);
         out.extend_from_slice(&record.payload);
         out.extend_from_slice(b"\r\n");
@@ -202,20 +210,29 @@ impl Appender {
     fn write_block(&mut self, place: &Place, record: &Record) {
         use model::record::{AFTER_HEADER, EXPECTED_HEADER, ID_HEADER, PLAN_HEADER, SOURCE_HEADER};
         if self.plan.as_ref().is_none_or(|(plan, _)| *plan != record.plan) {
-            let line = format!("{PLAN_HEADER}: {}\r\n{SOURCE_HEADER}: ", record.plan).into_bytes();
+            let line = format!("\r\n{PLAN_HEADER}: {}\r\n{SOURCE_HEADER}: ", record.plan).into_bytes();
             self.plan = Some((record.plan, line));
         }
         let plan = self.plan.as_ref().map_or(&[][..], |(_, line)| line);
         let block = &mut self.block;
         block.clear();
-        let expected = place.sequence.saturating_sub(1);
-        write!(block, "NATS/1.0\r\n{EXPECTED_HEADER}: {expected}\r\n{ID_HEADER}: {}\r\n", place.id)
-            .expect("writing to a Vec cannot fail");
+        let begin = |block: &mut Vec<u8>, name: &str| {
+            block.extend_from_slice(b"\r\n");
+            block.extend_from_slice(name.as_bytes());
+            block.extend_from_slice(b": ");
+        };
+        block.extend_from_slice(b"NATS/1.0");
+        begin(block, EXPECTED_HEADER);
+        push_decimal(block, place.sequence.saturating_sub(1));
+        begin(block, ID_HEADER);
+        place.id.push(block);
         if let Some(after) = &place.after {
-            write!(block, "{AFTER_HEADER}: {after}\r\n").expect("writing to a Vec cannot fail");
+            begin(block, AFTER_HEADER);
+            after.push(block);
         }
         block.extend_from_slice(plan);
-        write!(block, "{}\r\n", record.position).expect("writing to a Vec cannot fail");
+        record.position.push(block);
+        block.extend_from_slice(b"\r\n");
         for (name, value) in record.headers.iter() {
             for part in [name.as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
                 block.extend_from_slice(part);

@@ -4,6 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use memchr::{memchr, memchr_iter};
 use model::Headers;
 
 /// What a delivery's reply subject says about it.
@@ -22,13 +23,13 @@ pub(crate) struct Delivery {
 impl Delivery {
     /// Reads the subject: nine tokens, or eleven and more where it names the domain and the account too.
     pub(crate) fn parse(reply: &str) -> Option<Self> {
-        let rest = reply.strip_prefix("$JS.ACK.")?;
-        let skip = match 1 + rest.bytes().filter(|byte| *byte == b'.').count() {
+        let rest = reply.strip_prefix("$JS.ACK.")?.as_bytes();
+        let skip = match 1 + memchr_iter(b'.', rest).count() {
             7 => 3,
             9.. => 5,
             _ => return None,
         };
-        let mut numbers = rest.split('.').skip(skip).map(|token| token.parse().ok());
+        let mut numbers = rest.split(|byte| *byte == b'.').skip(skip).map(number);
         Some(Self {
             stream_sequence: numbers.next()??,
             consumer_sequence: numbers.next()??,
@@ -36,6 +37,15 @@ impl Delivery {
             pending: numbers.next()??,
         })
     }
+}
+
+/// A number of decimal digits.
+fn number(digits: &[u8]) -> Option<u64> {
+    let add = |number: u64, digit: &u8| match digit {
+        b'0'..=b'9' => number.checked_mul(10)?.checked_add(u64::from(digit - b'0')),
+        _ => None,
+    };
+    if digits.is_empty() { None } else { digits.iter().try_fold(0, add) }
 }
 
 /// The status in a header block's first line: its code, and what it says.
@@ -51,17 +61,20 @@ pub(crate) fn status(block: &[u8]) -> Option<(u16, String)> {
 /// no text: always the same for the same bytes.
 pub(crate) fn header_block(block: &[u8]) -> Headers {
     let text = String::from_utf8_lossy(block);
-    let lines = || text.lines().skip(1);
-    if lines().any(|line| line.starts_with(char::is_whitespace)) {
-        return folded_header_block(lines());
-    }
-    Headers::canonical(lines().filter_map(|line| line.split_once(':')))
+    let mut is_folded = false;
+    let pairs = lines(&text).skip(1).filter_map(|line| {
+        is_folded |= line.starts_with(char::is_whitespace);
+        let (name, value) = line.split_at_checked(memchr(b':', line.as_bytes())?)?;
+        Some((name, &value[1..]))
+    });
+    let headers = Headers::canonical(pairs);
+    if is_folded { folded_header_block(&text) } else { headers }
 }
 
 /// The same of a block in which values go on in further lines.
-fn folded_header_block<'a>(lines: impl Iterator<Item = &'a str>) -> Headers {
+fn folded_header_block(text: &str) -> Headers {
     let mut pairs: Vec<(&str, String)> = Vec::new();
-    for line in lines {
+    for line in lines(text).skip(1) {
         if line.starts_with(char::is_whitespace) {
             if let Some((_, value)) = pairs.last_mut() {
                 value.push_str(line);
@@ -71,6 +84,20 @@ fn folded_header_block<'a>(lines: impl Iterator<Item = &'a str>) -> Headers {
         }
     }
     Headers::canonical(pairs)
+}
+
+/// As [`str::lines`], which takes longer to find them.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let end = memchr(b'\n', rest.as_bytes()).unwrap_or(rest.len());
+        let line = &rest[..end];
+        rest = rest.get(end + 1..).unwrap_or_default();
+        Some(line.strip_suffix('\r').unwrap_or(line))
+    })
 }
 
 /// Decodes standard base64, as JetStream's answers hold bytes.

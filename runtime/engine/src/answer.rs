@@ -53,11 +53,11 @@ impl<'a> AnswerBuilder<'a> {
     }
 
     /// Adds a message whose parts were counted and checked.
-    pub(crate) fn message(
+    pub(crate) fn message<S: AsRef<str>>(
         &mut self,
         subject: Option<String>,
         payload: Bytes,
-        headers: Vec<(String, String)>,
+        headers: Vec<(S, S)>,
     ) {
         self.messages.push(Message { subject, payload, headers: Headers::canonical(headers) });
     }

@@ -167,7 +167,7 @@ fn messages(
     let mut answer = AnswerBuilder::begin(limits, count, count)?;
     for payload in payloads {
         answer.count_payload(&payload)?;
-        answer.message(None, payload, Vec::new());
+        answer.message(None, payload, Vec::<(&str, &str)>::new());
     }
     Ok(answer.finish())
 }

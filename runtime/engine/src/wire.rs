@@ -101,17 +101,17 @@ fn messages(reader: &mut Reader<'_>, limits: &Limits) -> Result<Answer, GuestFau
     Ok(answer.finish())
 }
 
-fn headers(
-    reader: &mut Reader<'_>,
+fn headers<'a>(
+    reader: &mut Reader<'a>,
     answer: &mut AnswerBuilder<'_>,
-) -> Result<Vec<(String, String)>, GuestFault> {
+) -> Result<Vec<(&'a str, &'a str)>, GuestFault> {
     let count = reader.array("an array of headers")?;
     let mut headers = Vec::with_capacity(count.min(HEADERS_EXPECTED));
     for _ in 0..count {
         reader.array_of(2, "an array of 2 (a header)")?;
         let (name, value) = (reader.text("a header's name")?, reader.text("a header's value")?);
         answer.header(name, value)?;
-        headers.push((name.to_owned(), value.to_owned()));
+        headers.push((name, value));
     }
     Ok(headers)
 }

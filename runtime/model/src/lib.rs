@@ -14,6 +14,7 @@ pub mod fault;
 pub mod headers;
 pub mod limits;
 pub mod name;
+pub mod number;
 pub mod plan;
 pub mod plan_diff;
 pub mod receipt;

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use crate::digest::{Digest, DigestBuilder};
 use crate::headers::Headers;
 use crate::name::PipelineName;
+use crate::number::{push_decimal, push_hexadecimal, read_decimal};
 use crate::subject::SubjectPattern;
 
 /// The header that names the plan in force.
@@ -54,23 +55,26 @@ impl fmt::Display for Position {
     }
 }
 
+impl Position {
+    /// Puts the position's text at the end of a buffer.
+    pub fn push(&self, text: &mut Vec<u8>) {
+        push_decimal(text, self.sequence);
+        text.push(b'/');
+        push_decimal(text, self.index.into());
+    }
+}
+
 impl FromStr for Position {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
         let (sequence, index) = text.split_once('/').ok_or(())?;
-        let index = u32::try_from(plain_number(index)?).map_err(|_| ())?;
-        match plain_number(sequence)? {
-            0 => Err(()),
-            sequence => Ok(Self { sequence, index }),
+        let index = read_decimal(index).and_then(|index| u32::try_from(index).ok()).ok_or(())?;
+        match read_decimal(sequence) {
+            None | Some(0) => Err(()),
+            Some(sequence) => Ok(Self { sequence, index }),
         }
     }
-}
-
-/// Reads a number that is written as numbers are: without sign, space or leading zeros.
-fn plain_number(text: &str) -> Result<u64, ()> {
-    let is_plain = text == "0" || text.starts_with(|first: char| ('1'..='9').contains(&first));
-    if is_plain { text.parse().map_err(|_| ()) } else { Err(()) }
 }
 
 /// Names a record's place in its chain: under which revision, and where.
@@ -92,12 +96,34 @@ impl RecordId {
         let [a, b, c, d, e, f, g, h, ..] = *revision.as_raw();
         Self { revision: u64::from_be_bytes([a, b, c, d, e, f, g, h]), sequence }
     }
+
+    /// Puts the id's text at the end of a buffer.
+    pub fn push(&self, text: &mut Vec<u8>) {
+        push_hexadecimal(text, self.revision);
+        text.push(b'/');
+        push_decimal(text, self.sequence);
+    }
 }
 
 /// As it stands in headers.
 impl fmt::Display for RecordId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}/{}", self.revision, self.sequence)
+    }
+}
+
+/// From that text, and no other.
+impl FromStr for RecordId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (revision, sequence) = text.split_at_checked(16).ok_or(())?;
+        let sequence = sequence.strip_prefix('/').and_then(read_decimal).ok_or(())?;
+        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        match u64::from_str_radix(revision, 16) {
+            Ok(number) if revision.bytes().all(is_digit) => Ok(Self { revision: number, sequence }),
+            _ => Err(()),
+        }
     }
 }
 
@@ -157,8 +183,12 @@ pub struct Record {
 
 /// An entry of the output stream that this pipeline did not write.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ForeignRecord(&'static str);
+#[error("{why}")]
+pub struct ForeignRecord {
+    /// The subject under which it lies.
+    pub subject: String,
+    why: &'static str,
+}
 
 /// The subject of a pipeline's own records of one kind; of `Message` there is none.
 pub fn own_subject(pipeline: &PipelineName, kind: RecordKind) -> String {
@@ -192,29 +222,15 @@ impl Record {
     pub fn from_wire(
         pipeline: &PipelineName,
         subject: String,
-        headers: &Headers,
+        headers: Headers,
         payload: Bytes,
     ) -> Result<Self, ForeignRecord> {
-        let plan = headers.get(PLAN_HEADER).ok_or(ForeignRecord("it has no Weir-Plan header"))?;
-        let plan = plan.parse().map_err(|_| ForeignRecord("its Weir-Plan header is no digest"))?;
-        let position = headers.get(SOURCE_HEADER).ok_or(ForeignRecord("it has no Weir-Source header"))?;
-        let position =
-            position.parse().map_err(|()| ForeignRecord("its Weir-Source header is no position"))?;
-        let kind = match subject.strip_prefix("weir.") {
-            None => RecordKind::Message,
-            Some(rest) => match rest.strip_prefix(pipeline.as_str()) {
-                Some(".dead") => RecordKind::Dead,
-                Some(".receipt") => RecordKind::Receipt,
-                Some(".revision") => RecordKind::Revision,
-                _ => return Err(ForeignRecord("it is a record of another pipeline")),
-            },
-        };
-        let headers = if headers.iter().all(|(name, _)| is_added(name)) {
-            Headers::new()
-        } else {
-            headers.clone().without(is_added)
-        };
-        Ok(Self { kind, subject, headers, payload, plan, position })
+        match what_it_says(pipeline, &subject, &headers) {
+            Ok((kind, plan, position)) => {
+                Ok(Self { kind, subject, headers: headers.without(is_added), payload, plan, position })
+            }
+            Err(why) => Err(ForeignRecord { subject, why }),
+        }
     }
 
     /// Feeds what the record says, and where it comes from, to a digest.
@@ -226,6 +242,28 @@ impl Record {
         self.headers.digest_into(digest);
         digest.field(&self.payload);
     }
+}
+
+/// What subject and headers say of a record, or why they are none of this pipeline's.
+fn what_it_says(
+    pipeline: &PipelineName,
+    subject: &str,
+    headers: &Headers,
+) -> Result<(RecordKind, Digest, Position), &'static str> {
+    let plan = headers.get(PLAN_HEADER).ok_or("it has no Weir-Plan header")?;
+    let plan = plan.parse().map_err(|_| "its Weir-Plan header is no digest")?;
+    let position = headers.get(SOURCE_HEADER).ok_or("it has no Weir-Source header")?;
+    let position = position.parse().map_err(|()| "its Weir-Source header is no position")?;
+    let kind = match subject.strip_prefix("weir.") {
+        None => RecordKind::Message,
+        Some(rest) => match rest.strip_prefix(pipeline.as_str()) {
+            Some(".dead") => RecordKind::Dead,
+            Some(".receipt") => RecordKind::Receipt,
+            Some(".revision") => RecordKind::Revision,
+            _ => return Err("it is a record of another pipeline"),
+        },
+    };
+    Ok((kind, plan, position))
 }
 
 /// Whether the header is one that appending adds, so that it is not the record's own.
@@ -271,15 +309,36 @@ mod tests {
         pairs.push((EXPECTED_HEADER.to_owned(), "6".to_owned()));
         let headers = Headers::canonical(pairs);
         assert!(headers.wire_bytes() < record.wire_bytes());
-        let read = Record::from_wire(&pipeline(), "clean.a".into(), &headers, record.payload.clone());
+        let read = Record::from_wire(&pipeline(), "clean.a".into(), headers, record.payload.clone());
         assert_eq!(read, Ok(record));
+    }
+
+    #[test]
+    fn positions_and_ids_have_one_text() {
+        let position = Position { sequence: 70, index: 2 };
+        let id = RecordId::new(&Digest::of(b"revision"), 71);
+        let (mut position_text, mut id_text) = (Vec::new(), Vec::new());
+        position.push(&mut position_text);
+        id.push(&mut id_text);
+        assert_eq!(position_text, position.to_string().into_bytes());
+        assert_eq!(id_text, id.to_string().into_bytes());
+        assert_eq!(id.to_string().parse(), Ok(id));
+        let digits = &id.to_string()[..16];
+        for other in
+            ["", "/71", digits, &format!("{digits}/"), &format!("{digits}/071"), &format!("{digits}1/71")]
+        {
+            assert_eq!(other.parse::<RecordId>(), Err(()), "{other}");
+        }
+        assert_eq!(format!("{}/1", "A".repeat(16)).parse::<RecordId>(), Err(()));
+        assert_eq!(format!("+{}/1", "a".repeat(15)).parse::<RecordId>(), Err(()));
+        assert_eq!("é".repeat(12).parse::<RecordId>(), Err(()));
     }
 
     #[test]
     fn a_foreign_entry_is_known_by_what_it_lacks() {
         let ours = |subject: &str, headers: &[(&str, &str)]| {
             let headers = Headers::canonical(headers.iter().copied());
-            Record::from_wire(&pipeline(), subject.into(), &headers, Bytes::new())
+            Record::from_wire(&pipeline(), subject.into(), headers, Bytes::new())
         };
         let plan = Digest::of(b"plan").to_string();
         assert!(ours("a", &[]).is_err());

@@ -112,13 +112,14 @@ async fn look(sink: &impl Sink, pipeline: &PipelineName) -> Result<Option<Chain>
 
 /// Reads an entry as a record of this pipeline.
 pub(crate) fn parse(pipeline: &PipelineName, entry: Stored) -> Result<Record, StopReason> {
-    let (sequence, subject) = (entry.sequence, entry.subject.clone());
-    Record::from_wire(pipeline, entry.subject, &entry.headers, entry.payload).map_err(|why| {
+    let sequence = entry.sequence;
+    Record::from_wire(pipeline, entry.subject, entry.headers, entry.payload).map_err(|foreign| {
+        let subject = &foreign.subject;
         StopReason::new(
             "foreign-record",
             format!(
                 "the output stream's entry {sequence} under subject '{subject}' is not a record of pipeline \
-                 '{pipeline}': {why}; a pipeline needs its output stream to itself: remove what else writes \
+                 '{pipeline}': {foreign}; a pipeline needs its output stream to itself: remove what else writes \
                  there, and apply the pipeline under a new name with a new output stream"
             ),
         )

@@ -108,7 +108,7 @@ async fn after(alter: impl FnOnce(&Shared)) -> (State, Vec<Record>) {
     node.drain().await;
     let records = shared.chain.lock().unwrap().clone();
     let parse = |s: pipeline::ports::Stored| {
-        Record::from_wire(&plan(0, 16).pipeline, s.subject, &s.headers, s.payload).ok()
+        Record::from_wire(&plan(0, 16).pipeline, s.subject, s.headers, s.payload).ok()
     };
     (state, records.into_iter().filter_map(parse).collect())
 }

@@ -37,6 +37,9 @@ pub(crate) fn of(id: &str) -> &'static str {
         "14a" => "the broker, as in row 1; and with few events for each pipeline, the requests that start it",
         "14b" | "14d" => "the broker, as in row 1, until steps or work take more than its core leaves",
         "14c" => "copies: in the server, in the kernel, into the guest and out of it",
+        "15" => {
+            "the kernel: the compiler's threads give way, and still take the caches and the moment of a switch"
+        }
         _ => "",
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! Each row is a comparison whose two sides take turns (A B A B …); what counts is the median of the pairs'
 //! ratios, with the spread between the quartiles beside it, so that a slow spell of the machine meets both
-//! sides. The other sides, the hand-written relays and the plain calls, are in [`relay`] and
-//! [`rows::sandbox`], written as well as we can: a row that looks good because the other side is bad is
-//! worth nothing.
+//! sides. The other sides, the hand-written relays and the plain calls, are in the crate `native` and in
+//! [`rows::sandbox`], written as well as we can: a row that looks good because the other side is bad is worth
+//! nothing.
 //!
-//! It needs a release build of `weir` beside it, the guests built, and a nats-server; the Makefile sees to
-//! all three. It leaves `report.json` and `report.svg` in the folder that it is told.
+//! It needs a release build of `weir` beside it, the native sides built by their own profile, the guests, and
+//! a nats-server; the Makefile sees to all of them. It leaves `report.json` and `report.svg` in the folder
+//! that it is told.
 
 mod count;
 mod languages;
@@ -15,7 +16,6 @@ mod limits;
 mod pairs;
 mod plot;
 mod process;
-mod relay;
 mod report;
 mod rows;
 mod streams;
@@ -60,26 +60,17 @@ struct Suite {
 /// Parts of the suite that run as processes of their own.
 #[derive(Subcommand)]
 enum Part {
-    /// One of the hand-written relays, until it is killed.
-    Relay(relay::Options),
     /// Measures a transform in each language, and writes the README's table.
     Languages(languages::Options),
     /// Runs one of the pure parts so many times, to be counted by callgrind.
     Count(count::Options),
-    /// Selects late flights from a file, natively.
-    LateFlights {
-        /// Flights, a JSON object a line.
-        input: PathBuf,
-    },
 }
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     match arguments.part {
-        Some(Part::Relay(options)) => relay::run(&options),
         Some(Part::Languages(options)) => languages::run(&options),
         Some(Part::Count(options)) => count::run(&options),
-        Some(Part::LateFlights { input }) => rows::batch::native(&input),
         None => rows::run(&arguments.suite),
     }
 }

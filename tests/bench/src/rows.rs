@@ -8,6 +8,8 @@ mod latency;
 pub(crate) mod sandbox;
 mod start;
 
+use std::time::Instant;
+
 use crate::Suite;
 use crate::report::{Report, Row};
 
@@ -43,6 +45,7 @@ const ROWS: &[(&[u32], &str, Measure)] = &[
     (&[8], "packed messages", append::packed),
     (&[13], "a cluster of three", cluster::measure),
     (&[14], "growth", growth::measure),
+    (&[15], "latency while a module compiles", latency::while_compiling),
 ];
 
 /// What is measured against another revision of Weir, by the program as it is run.
@@ -59,8 +62,10 @@ pub(crate) fn run(suite: &Suite) -> anyhow::Result<()> {
     for (numbers, what, measure) in rows {
         let wanted = suite.rows.is_empty() || numbers.iter().any(|number| suite.rows.contains(number));
         if wanted {
-            eprintln!("== {what}");
+            eprint!("== {what}");
+            let started = Instant::now();
             report.rows.extend(measure(&bench)?);
+            eprintln!(", {:.0} s", started.elapsed().as_secs_f64());
         }
     }
     report.print();

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use model::Digest;
+use native::relay::{Kind, Options, Work};
 use weir_tests::process::Process;
 use weir_tests::{NatsServer, Node, Pipeline, guest};
 
 use crate::process::cpu_seconds;
-use crate::relay::{Kind, Options, Work};
 use crate::streams;
 
 /// Source sequences in a block, as by default.
@@ -35,9 +35,8 @@ impl Relay {
     /// Starts one.
     pub(crate) fn start(options: &Options) -> Self {
         let folder = tempfile::tempdir().expect("a folder can be made");
-        let mut command = Command::new(std::env::current_exe().expect("a program knows where it is"));
-        command.args(["relay", "--kind", name(options.kind), "--work", work(options.work)]);
-        command.args(["--nats", &options.nats, "--source", &options.source, "--prefix", &options.prefix]);
+        let mut command = Command::new(native());
+        command.arg("relay").args(options.arguments());
         let process = Process::start("relay", command, &folder.path().join("relay.log"));
         Self { process, _folder: folder }
     }
@@ -54,24 +53,20 @@ impl Relay {
     }
 }
 
-fn name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Chain => "chain",
-        Kind::Acked => "acked",
-    }
-}
-
-fn work(work: Work) -> &'static str {
-    match work {
-        Work::Nothing => "nothing",
-        Work::Mask => "mask",
-    }
-}
-
 /// The `weir` that is measured.
 pub(crate) fn weir() -> PathBuf {
+    folder().join("weir")
+}
+
+/// The program of the native sides, built by its own profile.
+pub(crate) fn native() -> PathBuf {
+    folder().with_file_name("native").join("weir-bench-native")
+}
+
+/// Where this program lies.
+fn folder() -> PathBuf {
     let exe = std::env::current_exe().expect("a program knows where it is");
-    exe.parent().expect("a program lies in a folder").join("weir")
+    exe.parent().expect("a program lies in a folder").to_owned()
 }
 
 /// Starts a node of this program at this server.

@@ -31,7 +31,7 @@ async fn ten_thousand_records_lie_in_order() {
             let stored = broker.get(&stream("OUT"), sequence).await.expect("an answer").expect("a record");
             assert_eq!(stored.payload, format!("record {sequence}"));
             let pipeline = "p".parse().expect("a valid name");
-            let read = model::Record::from_wire(&pipeline, stored.subject, &stored.headers, stored.payload);
+            let read = model::Record::from_wire(&pipeline, stored.subject, stored.headers, stored.payload);
             assert_eq!(read, Ok(record("out.a", sequence)));
         }
     }

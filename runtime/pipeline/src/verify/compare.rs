@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use model::record::own_subject;
-use model::{Digest, Position, Receipt, ReceiptLink, Record, RecordKind, Revision, Totals};
+use model::{Digest, Position, Receipt, ReceiptLink, Record, RecordId, RecordKind, Revision, Totals};
 use tokio::sync::{mpsc, oneshot};
 
 use super::cursor::{Cursor, Entry};
@@ -36,7 +36,7 @@ pub(super) struct Comparing<'a, A, F> {
     receipts: u64,
     records: u64,
     /// The id of the record that was taken last.
-    last_id: Option<String>,
+    last_id: Option<RecordId>,
     range: Option<(u64, u64)>,
     other_engines: BTreeSet<String>,
     /// The receipt of a unit that the next revision cuts off.
@@ -176,7 +176,7 @@ impl<'a, A: Archive, F: FnMut(&Verified) + Send> Comparing<'a, A, F> {
         };
         match record_difference(computed, &entry.record) {
             None => {
-                entry.check_place(&in_force.digest, &in_force.id_prefix, self.last_id.as_deref())?;
+                entry.check_place(&in_force.digest, self.last_id)?;
                 self.take();
             }
             Some(difference) => {
@@ -191,7 +191,7 @@ impl<'a, A: Archive, F: FnMut(&Verified) + Send> Comparing<'a, A, F> {
         self.records += 1;
         self.progress.records.fetch_add(1, Ordering::Relaxed);
         let entry = self.cursor.take();
-        self.last_id = entry.as_ref().and_then(|entry| entry.id().map(str::to_owned));
+        self.last_id = entry.as_ref().and_then(Entry::id);
         entry
     }
 
@@ -210,7 +210,7 @@ impl<'a, A: Archive, F: FnMut(&Verified) + Send> Comparing<'a, A, F> {
             return Ok(());
         };
         if entry.record.kind == RecordKind::Receipt {
-            entry.check_place(&in_force.digest, &in_force.id_prefix, self.last_id.as_deref())?;
+            entry.check_place(&in_force.digest, self.last_id)?;
             let entry = self.take().expect("it was just looked at");
             return self.receipt(&entry, draft).await;
         }
@@ -264,7 +264,7 @@ impl<'a, A: Archive, F: FnMut(&Verified) + Send> Comparing<'a, A, F> {
 
     /// Compares a revision with its place, and with the receipt in it.
     async fn revision_record(&mut self, at: usize, cut_off: Option<ReceiptDraft>) -> Result<(), Halt> {
-        let Placed { record, revision, digest, id_prefix } = &self.history.revisions[at];
+        let Placed { record, revision, digest } = &self.history.revisions[at];
         let before = at.checked_sub(1).map(|before| &self.history.revisions[before].revision);
         let Some(entry) = self.cursor.peek().await?? else {
             return Err(super::history::missing(*record).into());
@@ -279,7 +279,7 @@ impl<'a, A: Archive, F: FnMut(&Verified) + Send> Comparing<'a, A, F> {
                 None => difference.into(),
             });
         }
-        entry.check_place(digest, id_prefix, self.last_id.as_deref())?;
+        entry.check_place(digest, self.last_id)?;
         let entry = self.take().expect("it was just looked at");
         let ours = cut_off.map(|draft| draft.link(self.link));
         let altered = |what| Halt::from(differs(&entry, what, Cause::RevisionAltered));

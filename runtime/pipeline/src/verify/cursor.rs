@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use model::number::read_decimal;
 use model::record::{AFTER_HEADER, EXPECTED_HEADER, ID_HEADER};
 use model::{Digest, Headers, PipelineName, Record, RecordId};
 use tokio::sync::mpsc;
@@ -40,8 +41,22 @@ pub(super) struct Entry {
     pub(super) sequence: u64,
     /// The record.
     pub(super) record: Record,
-    /// All its headers, with those that bind it to its place.
-    headers: Headers,
+    binding: Binding,
+}
+
+/// The headers that bind a record to its place.
+#[derive(Clone, Debug)]
+struct Binding {
+    id: Result<RecordId, Unread>,
+    after: Result<RecordId, Unread>,
+    expected: Result<u64, Unread>,
+}
+
+/// A header that is not there, or what it holds instead of what it has to.
+#[derive(Clone, Debug)]
+enum Unread {
+    Missing,
+    Other(String),
 }
 
 impl Cursor {
@@ -109,43 +124,50 @@ async fn read<R: RecordReader>(mut reader: R, pipeline: PipelineName, last: u64,
 fn entries(pipeline: &PipelineName, burst: Vec<Stored>) -> (Vec<Entry>, Option<Box<Difference>>) {
     let mut entries = Vec::with_capacity(burst.len());
     for stored in burst {
-        let (sequence, headers) = (stored.sequence, stored.headers.clone());
+        let (sequence, binding) = (stored.sequence, Binding::read(&stored.headers));
         match record_of(pipeline, stored) {
-            Ok(record) => entries.push(Entry { sequence, record, headers }),
+            Ok(record) => entries.push(Entry { sequence, record, binding }),
             Err(difference) => return (entries, Some(difference)),
         }
     }
     (entries, None)
 }
 
+impl Binding {
+    fn read(headers: &Headers) -> Self {
+        fn header<T>(headers: &Headers, name: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, Unread> {
+            let text = headers.get(name).ok_or(Unread::Missing)?;
+            parse(text).ok_or_else(|| Unread::Other(text.to_owned()))
+        }
+        Self {
+            id: header(headers, ID_HEADER, |text| text.parse().ok()),
+            after: header(headers, AFTER_HEADER, |text| text.parse().ok()),
+            expected: header(headers, EXPECTED_HEADER, read_decimal),
+        }
+    }
+}
+
 impl Entry {
-    /// The record's id.
-    pub(super) fn id(&self) -> Option<&str> {
-        self.headers.get(ID_HEADER)
-    }
-
-    fn after(&self) -> Option<&str> {
-        self.headers.get(AFTER_HEADER)
-    }
-
-    fn expected(&self) -> Option<&str> {
-        self.headers.get(EXPECTED_HEADER)
+    /// The record's id, where it has one.
+    pub(super) fn id(&self) -> Option<RecordId> {
+        self.binding.id.as_ref().ok().copied()
     }
 
     /// Whether the record is bound to its place, under the revision whose payload has this digest and behind
-    /// the record of this id. `prefix` is what the ids under that revision begin with.
+    /// the record of this id.
     pub(super) fn check_place(
         &self,
         revision: &Digest,
-        prefix: &str,
-        before_id: Option<&str>,
+        before_id: Option<RecordId>,
     ) -> Result<(), Box<Difference>> {
-        let own = self.id().and_then(|id| id.strip_prefix(prefix));
+        let Binding { id, after, expected } = &self.binding;
         // The first record of each run of a node names none before it.
-        let after = self.after();
-        let follows = after.is_none() || before_id.is_none() || after == before_id;
-        if own.is_some_and(|rest| is_number(rest, self.sequence))
-            && self.expected().is_some_and(|before| is_number(before, self.sequence - 1))
+        let follows = match (after, before_id) {
+            (Err(Unread::Missing), _) | (_, None) => true,
+            (after, Some(before)) => matches!(after, Ok(after) if *after == before),
+        };
+        if matches!(id, Ok(id) if *id == RecordId::new(revision, self.sequence))
+            && matches!(expected, Ok(expected) if *expected == self.sequence - 1)
             && follows
         {
             return Ok(());
@@ -154,43 +176,32 @@ impl Entry {
     }
 
     /// The first of the headers that bind the record to its place which is not as it has to be.
-    fn misplaced(&self, revision: &Digest, before_id: Option<&str>) -> Box<Difference> {
+    fn misplaced(&self, revision: &Digest, before_id: Option<RecordId>) -> Box<Difference> {
+        fn shown<T: ToString>(read: &Result<T, Unread>) -> Option<String> {
+            match read {
+                Ok(value) => Some(value.to_string()),
+                Err(Unread::Other(text)) => Some(text.clone()),
+                Err(Unread::Missing) => None,
+            }
+        }
         let id = RecordId::new(revision, self.sequence).to_string();
-        let before = (self.sequence - 1).to_string();
+        let before_id = before_id.map(|id| id.to_string()).unwrap_or_default();
         let parts = [
-            (ID_HEADER, id.as_str(), self.id()),
-            (EXPECTED_HEADER, before.as_str(), self.expected()),
-            (AFTER_HEADER, before_id.unwrap_or_default(), self.after()),
+            (ID_HEADER, id, shown(&self.binding.id)),
+            (EXPECTED_HEADER, (self.sequence - 1).to_string(), shown(&self.binding.expected)),
+            (AFTER_HEADER, before_id, shown(&self.binding.after)),
         ];
-        let differing = parts.into_iter().find(|(_, expected, found)| Some(*expected) != *found);
-        let (name, expected, found) = differing.unwrap_or(parts[2]);
+        let differs =
+            |(_, expected, found): &&(&str, String, Option<String>)| found.as_ref() != Some(expected);
+        let (name, expected, found) = parts.iter().find(differs).unwrap_or(&parts[2]).clone();
         Box::new(Difference {
             record: self.sequence,
             position: Some(self.record.position),
             receipt: None,
             what: format!("header {name}"),
-            expected: expected.to_owned(),
-            found: found.unwrap_or("no such header").to_owned(),
+            expected,
+            found: found.unwrap_or_else(|| "no such header".to_owned()),
             cause: Cause::ChainAltered,
         })
-    }
-}
-
-/// Whether a text is this number, written as numbers are.
-fn is_number(text: &str, number: u64) -> bool {
-    let is_plain = text == "0" || text.starts_with(|first: char| ('1'..='9').contains(&first));
-    is_plain && text.parse() == Ok(number)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_number;
-
-    #[test]
-    fn a_number_is_written_in_one_way() {
-        assert!(is_number("0", 0) && is_number("70", 70));
-        for other in ["", "+70", "070", "71", "70 ", "7e1"] {
-            assert!(!is_number(other, 70), "{other}");
-        }
     }
 }

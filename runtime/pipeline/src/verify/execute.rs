@@ -74,7 +74,7 @@ fn history(pipeline: &PipelineName, segments: &[Segment], from: u64, through: u6
             closes: None,
             previous: None,
         };
-        Placed::new(number, revision, plan_digest)
+        Placed { record: number, revision, digest: plan_digest }
     };
     let revisions: Vec<Placed> = segments.iter().enumerate().map(placed).collect();
     let last_record = revisions.len() as u64;

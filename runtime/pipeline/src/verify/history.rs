@@ -1,11 +1,10 @@
 //! The revisions of a chain, and where in it a verification begins and ends.
 
 use model::record::own_subject;
-use model::{Digest, PipelineName, ReceiptLink, Record, RecordId, RecordKind, Revision};
+use model::{Digest, PipelineName, ReceiptLink, Record, RecordKind, Revision};
 
 use super::difference::{Cause, Difference};
 use super::{Archive, Scope};
-use crate::chain::parse;
 use crate::ports::{PortError, StopReason, Stored};
 
 /// A revision in its place.
@@ -17,16 +16,6 @@ pub(super) struct Placed {
     pub(super) revision: Revision,
     /// The digest of its payload, by which ids name it.
     pub(super) digest: Digest,
-    /// What the ids of records under it begin with.
-    pub(super) id_prefix: String,
-}
-
-impl Placed {
-    pub(super) fn new(record: u64, revision: Revision, digest: Digest) -> Self {
-        let id = RecordId::new(&digest, record).to_string();
-        let id_prefix = id.trim_end_matches(|c: char| c != '/').to_owned();
-        Self { record, revision, digest, id_prefix }
-    }
 }
 
 /// What is known of a chain before it is walked.
@@ -206,7 +195,7 @@ async fn revisions(archive: &impl Archive, pipeline: &PipelineName, last_record:
         let record = found!(record_of(pipeline, entry));
         match read_revision(pipeline, &record, revisions.last()) {
             Ok(revision) => {
-                revisions.push(Placed::new(sequence, revision, Digest::of(&record.payload)));
+                revisions.push(Placed { record: sequence, revision, digest: Digest::of(&record.payload) });
             }
             Err(why) => return Ok(Err(revision_altered(sequence, &record, why))),
         }
@@ -262,15 +251,15 @@ async fn record_at(archive: &impl Archive, pipeline: &PipelineName, sequence: u6
 
 /// Reads an entry as a record.
 pub(super) fn record_of(pipeline: &PipelineName, entry: Stored) -> Result<Record, Box<Difference>> {
-    let (sequence, subject) = (entry.sequence, entry.subject.clone());
-    parse(pipeline, entry).map_err(|reason| {
+    let sequence = entry.sequence;
+    Record::from_wire(pipeline, entry.subject, entry.headers, entry.payload).map_err(|foreign| {
         Box::new(Difference {
             record: sequence,
             position: None,
             receipt: None,
             what: "form".into(),
             expected: format!("a record of pipeline {pipeline}"),
-            found: format!("an entry under {subject}: {}", reason.detail),
+            found: format!("an entry under {}: {foreign}", foreign.subject),
             cause: Cause::ChainAltered,
         })
     })

@@ -84,7 +84,8 @@ impl Shared {
 
     pub(crate) fn records(&self, plan: &Plan) -> Vec<Record> {
         let parse = |s: &Stored| {
-            Record::from_wire(&plan.pipeline, s.subject.clone(), &s.headers, s.payload.clone()).unwrap()
+            Record::from_wire(&plan.pipeline, s.subject.clone(), s.headers.clone(), s.payload.clone())
+                .unwrap()
         };
         self.chain.lock().unwrap().iter().map(parse).collect()
     }

@@ -228,7 +228,7 @@ impl<R: RecordReader> Outputs<R> {
 
     fn record(&self, entry: Stored) -> Result<Record, StopReason> {
         let sequence = entry.sequence;
-        let record = Record::from_wire(&self.pipeline, entry.subject, &entry.headers, entry.payload);
+        let record = Record::from_wire(&self.pipeline, entry.subject, entry.headers, entry.payload);
         record.map_err(|foreign| {
             StopReason::new(
                 "foreign-record",

@@ -44,7 +44,7 @@ impl Tracing<'_> {
         let entry = entry.ok_or_else(|| no_entry(&stream, sequence))?;
         let pipeline = self.owner(&stream).await?;
         let (time, stored) = (entry.timestamp_ns, entry.sequence);
-        let record = Record::from_wire(&pipeline, entry.subject, &entry.headers, entry.payload);
+        let record = Record::from_wire(&pipeline, entry.subject, entry.headers, entry.payload);
         let record = record.map_err(|why| {
             let detail = format!(
                 "entry {sequence} of the stream '{stream}' is not a record of pipeline '{pipeline}': {why}"
@@ -262,7 +262,7 @@ impl Chain<'_> {
         let entry =
             entry.ok_or_else(|| altered("is gone, and a chain is whole only with all of its records"))?;
         let time = entry.timestamp_ns;
-        let record = Record::from_wire(self.pipeline, entry.subject, &entry.headers, entry.payload);
+        let record = Record::from_wire(self.pipeline, entry.subject, entry.headers, entry.payload);
         record.map(|record| (time, record)).map_err(|why| altered(&format!("is not a record: {why}")))
     }
 

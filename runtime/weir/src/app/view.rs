@@ -146,7 +146,7 @@ pub(crate) fn standing(digest: Digest, standing: Standing) -> Module {
 /// A dead letter for the API; none if the entry is not one.
 pub(crate) fn dead_letter(pipeline: &PipelineName, entry: StoredMessage) -> Option<DeadLetter> {
     let (sequence, timestamp_ns) = (entry.sequence, entry.timestamp_ns);
-    let record = Record::from_wire(pipeline, entry.subject, &entry.headers, entry.payload).ok()?;
+    let record = Record::from_wire(pipeline, entry.subject, entry.headers, entry.payload).ok()?;
     let header = |name| record.headers.get(name).unwrap_or_default().to_owned();
     let omitted = record.headers.get(record::DEAD_OMITTED_HEADER).map(str::to_owned);
     Some(DeadLetter {

@@ -11,7 +11,6 @@ fn shout(event: Event) -> Result {
     if text.is_empty() {
         return Err("the payload is empty".into());
     }
-    weir_sdk::debug!("{} bytes", text.len());
     Ok(vec![event.message(text.to_uppercase())])
 }
 

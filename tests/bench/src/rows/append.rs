@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use native::relay::{Kind, Work, mask_settings};
 use weir_tests::{NatsServer, Node, Pipeline};
 
 use super::Bench;
 use crate::pairs::{self, Compared};
-use crate::relay::{Kind, Work, mask_settings};
 use crate::report::{Goal, Row};
 use crate::streams::{self, Storage};
 use crate::world::{self, Run};

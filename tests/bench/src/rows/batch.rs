@@ -1,6 +1,6 @@
 //! Rows 9 and 10: the past executed again, from a file and from the chain.
 
-use std::io::{BufRead as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -27,7 +27,7 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let select = Batch::new(folder.path(), &input, lines, "json-select", "json_select", &config)?;
     let typed = Batch::new(folder.path(), &input, lines, "late-flights", "late_flights", "")?;
     let native = || {
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = Command::new(world::native());
         command.arg("late-flights").arg(&input);
         rate(command, lines)
     };
@@ -96,21 +96,6 @@ impl Batch {
         command.arg("--input").arg(&self.input).args(["--output", "-"]);
         rate(command, self.lines)
     }
-}
-
-/// The native side of row 9: the same selection as the typed module's, as one would write it.
-pub(crate) fn native(input: &Path) -> anyhow::Result<()> {
-    let mut input = std::io::BufReader::new(std::fs::File::open(input)?);
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    let mut line = Vec::new();
-    while input.read_until(b'\n', &mut line)? > 0 {
-        if let Some(selected) = late_flights::select(&line)? {
-            out.write_all(&selected)?;
-            out.write_all(b"\n")?;
-        }
-        line.clear();
-    }
-    Ok(out.flush()?)
 }
 
 /// Row 10.

@@ -1,11 +1,11 @@
 //! Row 13: the relay of row 1 on a cluster of three servers, and what it costs to sync each write.
 
+use native::relay::{Kind, Work};
 use weir_tests::{NatsServer, Pipeline, SyncWrites};
 
 use super::Bench;
 use super::append::pipeline;
 use crate::pairs;
-use crate::relay::{Kind, Work};
 use crate::report::{Goal, Row};
 use crate::streams::{self, Storage};
 use crate::world;

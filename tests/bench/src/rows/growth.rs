@@ -1,6 +1,6 @@
 //! Row 14: how the rate goes with pipelines, steps, payload and workers.
 
-use weir_tests::{NatsServer, Node, Pipeline};
+use weir_tests::{NatsClient, NatsServer};
 
 use super::Bench;
 use super::append::{self, pipeline};
@@ -47,48 +47,52 @@ fn filled_with(payloads: &[Vec<u8>], events: u64) -> NatsServer {
     let nats = NatsServer::start_with("max_payload: 4MB");
     let mut client = nats.client();
     streams::create(&mut client, "IN", &["in.>"], Storage::File, 1);
-    let events = usize::try_from(events).expect("events fit the memory");
-    streams::fill(&mut client, "in.a", payloads, events);
+    fill(&nats, payloads, events);
     nats
 }
 
-fn pipelines(bench: &Bench) -> Points {
-    let total = bench.size(256_000, 32_000);
-    let mut points = Points::new();
-    for count in [1, 2, 4, 8, 16, 32, 64] {
-        let events = total / count;
-        let nats = filled(256, events);
-        let node = world::node(&world::weir(), &nats, &[]);
-        let module = world::push(&node, "identity");
-        let numbered = |number: u64| {
-            let subject = format!("out{number}.{{subject}}");
-            pipeline(&format!("p{number}")).step(module).sink(&format!("OUT{number}"), &subject)
-        };
-        let pipelines: Vec<Pipeline> = (0..count).map(numbered).collect();
-        points.push((count as f64, best(bench, || together(&nats, &node, &pipelines, events))));
-    }
-    points
+fn fill(nats: &NatsServer, payloads: &[Vec<u8>], events: u64) {
+    let events = usize::try_from(events).expect("events fit the memory");
+    streams::fill(&mut nats.client(), "in.a", payloads, events);
 }
 
-/// Records a second of all pipelines, from the first one's first record to the last one's last.
-fn together(nats: &NatsServer, node: &Node, pipelines: &[Pipeline], events: u64) -> f64 {
+/// Records a second of all pipelines together, by how many there are.
+fn pipelines(bench: &Bench) -> Points {
+    let total = bench.size(256_000, 64_000);
+    let counts: &[u64] = bench.size(&[1, 2, 4, 8, 16, 32, 64], &[1, 8, 64]);
+    let point = |count: &u64| (*count as f64, best(bench, || together(*count, total / count)));
+    counts.iter().map(point).collect()
+}
+
+/// Records a second of so many pipelines, from the first one's first record to the last one's last. They are
+/// applied before there are events, and the node is stopped while those come: none begins before the others.
+fn together(pipelines: u64, events: u64) -> f64 {
+    let nats = filled(256, 0);
+    let mut node = world::node(&world::weir(), &nats, &[]);
+    let module = world::push(&node, "identity");
+    for number in 0..pipelines {
+        let subject = format!("out{number}.{{subject}}");
+        let pipeline = pipeline(&format!("p{number}")).step(module).sink(&format!("OUT{number}"), &subject);
+        node.api().apply(&pipeline).expect(201);
+    }
     let mut client = nats.client();
-    let records = 1 + events + events / 256;
-    for pipeline in pipelines {
-        node.api().apply(pipeline).expect(201);
-    }
+    // A revision first, a receipt after each block, and a record for each event.
+    let (first, last) = (2, 1 + events + events / 256);
+    let wait = |client: &mut NatsClient, records| {
+        (0..pipelines).for_each(|number| streams::wait_for(client, &format!("OUT{number}"), records, || {}));
+    };
+    wait(&mut client, 1);
+    node.terminate();
+    fill(&nats, &[vec![b'x'; 256]], events);
+    node.launch();
+    wait(&mut client, last);
     let (mut begin, mut end) = (f64::INFINITY, 0.0_f64);
-    for number in 0..pipelines.len() {
+    for number in 0..pipelines {
         let output = format!("OUT{number}");
-        streams::wait_for(&mut client, &output, records, || {});
-        begin = begin.min(streams::stored_at(&mut client, &output, 2));
-        end = end.max(streams::stored_at(&mut client, &output, records));
+        begin = begin.min(streams::stored_at(&mut client, &output, first));
+        end = end.max(streams::stored_at(&mut client, &output, last));
     }
-    for (number, pipeline) in pipelines.iter().enumerate() {
-        world::remove(node, pipeline);
-        streams::drop(&mut client, &format!("OUT{number}"));
-    }
-    (events as usize * pipelines.len()) as f64 / (end - begin)
+    (events * pipelines) as f64 / (end - begin)
 }
 
 fn steps(bench: &Bench) -> Points {

@@ -1,4 +1,5 @@
-//! Row 7: how long an event takes from end to end, at a fixed rate, against the bare relay.
+//! Rows 7 and 15: how long an event takes from end to end, at a fixed rate, against the bare relay, and while
+//! the node compiles a large module.
 //!
 //! The load is open: each event has its time, whether or not the ones before it have come through, and what
 //! counts is from that time on, so that a stall shows in all the events that it held up (no coordinated
@@ -6,17 +7,19 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use async_nats::Client;
 use futures_util::StreamExt as _;
 use hdrhistogram::Histogram;
+use model::Digest;
+use native::relay::{Kind, Options, Work};
 use serde_json::json;
-use weir_tests::{NatsServer, Node};
+use weir_tests::{NatsServer, Node, guest, within};
 
 use super::Bench;
 use super::append::pipeline;
+use super::start::custom_section;
 use crate::pairs;
-use crate::relay::{Kind, Options, Work};
 use crate::report::{Goal, Row};
 use crate::streams::{self, Storage};
 use crate::world::{self, Relay};
@@ -25,6 +28,8 @@ use crate::world::{self, Relay};
 const PAYLOAD_BYTES: usize = 256;
 /// Events are published in steps of this.
 const STEP: Duration = Duration::from_millis(1);
+/// How long the compiler may take, which lets others go first.
+const COMPILING_PATIENCE: Duration = Duration::from_secs(120);
 /// The longest latency that is told apart.
 const LATENCY_NS_MAX: u64 = 60_000_000_000;
 
@@ -52,6 +57,49 @@ pub(crate) fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
         }
     }
     Ok(rows)
+}
+
+/// Row 15.
+pub(crate) fn while_compiling(bench: &Bench) -> anyhow::Result<Vec<Row>> {
+    let nats = NatsServer::start();
+    let node = world::node(&world::weir(), &nats, &[]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // CPython takes the compiler as long as QuickJS takes four times over.
+    let (guest_name, what, seconds) =
+        bench.size(("python-hello", "Python", 6), ("js-hello", "JavaScript", 1));
+    let module = guest(guest_name);
+    let load = Load { nats: &nats, storage: Storage::File, rate: 1_000, seconds };
+    let (mut compiling, mut quiet) = (Latencies::new()?, Latencies::new()?);
+    let mut uploads = 0;
+    let compared = pairs::compare(
+        bench.pairs(3),
+        || {
+            uploads += 1;
+            let large = [&module[..], &custom_section(uploads)].concat();
+            let digest = upload(&node, &large);
+            let p99 = load.pipeline(&runtime, &node, &mut compiling)?;
+            ensure!(is_compiling(&node, digest), "the module was compiled before the load was over");
+            within(COMPILING_PATIENCE, "the module is compiled", || {
+                if is_compiling(&node, digest) { Err("it is being compiled") } else { Ok(()) }
+            });
+            Ok(p99)
+        },
+        || load.pipeline(&runtime, &node, &mut quiet),
+    )?;
+    let name = format!("p99 at 1000 events/s while a {what} module compiles on the node, against without");
+    let note = format!("p50/p99/p99.9 in ms: {} against {}", compiling.text(), quiet.text());
+    Ok(vec![Row::compared("15", &name, &compared, Goal::AtMost(1.25), "ms").noted(&note)])
+}
+
+/// Uploads a module, and does not wait until it is compiled.
+fn upload(node: &Node, module: &[u8]) -> Digest {
+    let request = node.api().request("POST", "/v1/modules").header("content-type", "application/wasm");
+    request.header("prefer", "respond-async").send(module).expect(202);
+    Digest::of(module)
+}
+
+fn is_compiling(node: &Node, digest: Digest) -> bool {
+    node.api().get(&format!("/v1/modules/{digest}")).expect(200).json()["state"] == "compiling"
 }
 
 /// All latencies of one side.

@@ -48,7 +48,7 @@ fn upload(bench: &Bench) -> anyhow::Result<Row> {
 }
 
 /// A custom section that holds a number.
-fn custom_section(number: usize) -> Vec<u8> {
+pub(super) fn custom_section(number: usize) -> Vec<u8> {
     let name = format!("n{number:03}");
     let mut section = vec![0, 1 + 4, 4];
     section.extend_from_slice(name.as_bytes());

@@ -1,4 +1,4 @@
-//! The other side: native relays as a good engineer would write them by hand, on async-nats, without Weir.
+//! Relays from stream to stream, on async-nats.
 //!
 //! - `chain` reads without acknowledgements and appends by expected sequence, pipelined, asking for an answer
 //!   every few hundred records: exactly once, but without receipts, swaps, sandbox or a check on resuming.
@@ -32,36 +32,53 @@ const IN_FLIGHT: usize = 4_000;
 
 /// Which relay, between which streams.
 #[derive(clap::Args, Clone)]
-pub(crate) struct Options {
+pub struct Options {
     /// How it appends.
     #[arg(long, value_enum)]
-    pub(crate) kind: Kind,
+    pub kind: Kind,
     /// What it does to a payload.
     #[arg(long, value_enum, default_value = "nothing")]
-    pub(crate) work: Work,
+    pub work: Work,
     /// The NATS server.
     #[arg(long)]
-    pub(crate) nats: String,
+    pub nats: String,
     /// The stream to read.
     #[arg(long)]
-    pub(crate) source: String,
+    pub source: String,
     /// What the subjects of its output begin with.
     #[arg(long)]
-    pub(crate) prefix: String,
+    pub prefix: String,
 }
 
 /// How a relay appends.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// By expected sequence.
     Chain,
     /// With message ids and acknowledgements.
     Acked,
 }
 
+impl Options {
+    /// The arguments that [`Options`] are parsed from.
+    pub fn arguments(&self) -> Vec<String> {
+        fn name(value: &impl clap::ValueEnum) -> String {
+            value.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned())
+        }
+        let pairs = [
+            ("--kind", name(&self.kind)),
+            ("--work", name(&self.work)),
+            ("--nats", self.nats.clone()),
+            ("--source", self.source.clone()),
+            ("--prefix", self.prefix.clone()),
+        ];
+        pairs.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect()
+    }
+}
+
 /// What a relay does to a payload.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Work {
+pub enum Work {
     /// Passes it on.
     Nothing,
     /// Masks it, by the very code of `plugins/mask-pii`.
@@ -69,7 +86,7 @@ pub(crate) enum Work {
 }
 
 /// The masking of row 3, for both sides.
-pub(crate) fn mask_settings() -> Value {
+pub fn mask_settings() -> Value {
     json!({
         "key": "not a secret: the bench's own key",
         "rules": [{ "field": "$.tailnum", "action": "tokenise" }, { "field": "$.flight", "action": "hash" }],
@@ -77,7 +94,10 @@ pub(crate) fn mask_settings() -> Value {
 }
 
 /// Runs a relay until it is killed.
-pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+///
+/// # Errors
+/// When the server cannot be reached, or refuses anything: such a run is none.
+pub fn run(options: &Options) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let work = Transform::new(options.work)?;
