@@ -232,6 +232,30 @@ fn inspecting_a_file_tells_every_reason_to_refuse_it() {
     assert_eq!(json["problems"].as_array().map(Vec::len), Some(5), "{json}");
 }
 
+/// The module is run as the case says, not as its file does.
+#[test]
+fn a_case_may_have_its_own_output_and_limits() {
+    let directory = tempfile::tempdir().expect("a directory");
+    // Writes two lines, whatever it reads.
+    let module = r#"(module
+        (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 0) "\10\00\00\00\08\00\00\00") (data (i32.const 16) "one\ntwo\n")
+        (func (export "_start")
+            (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
+    let bytes = wat::parse_str(module).expect("it is WebAssembly");
+    let file = write(directory.path(), "two.wasm", &bytes);
+    let cases = "output: lines\nlimits: {deadline_ms: 1min}\ncases:\n\
+        - {name: as the file says, expect: [{payload: one}, {payload: two}]}\n\
+        - {name: own output, output: whole, expect: [{payload: \"one\\ntwo\\n\"}]}\n\
+        - {name: own limit, limits: {fuel_per_event: 1}, fault: out-of-fuel}\n\
+        - {name: another, limits: {messages_per_event: 1}, fault: too-many-messages}\n";
+    let cases = write(directory.path(), "two.yaml", cases.as_bytes());
+    let cache = directory.path().join("cache").display().to_string();
+    let output = weir("", &format!("test {cases} --module {file} --cache-dir {cache}"));
+    assert_eq!(output.status.code(), Some(0), "{}{}", text(&output.stdout), text(&output.stderr));
+}
+
 /// Who pushes is told that the node compiles, and waits until it has.
 #[test]
 fn a_push_waits_until_the_module_is_compiled() {
