@@ -232,6 +232,37 @@ fn inspecting_a_file_tells_every_reason_to_refuse_it() {
     assert_eq!(json["problems"].as_array().map(Vec::len), Some(5), "{json}");
 }
 
+/// The WIT comes last, below a title; where there is none, a line says why and the rest is told.
+#[test]
+fn inspecting_a_component_shows_its_wit() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = |name: &str, module: &str| {
+        write(directory.path(), name, &wat::parse_str(module).expect("it is WebAssembly"))
+    };
+    let adder = file("adder.wasm", r#"(component (import "add" (func (param "a" u8) (result u16))))"#);
+    let printed = text(&weir("", &format!("inspect {adder}")).stdout);
+    let wit = "package root:component;\n\nworld root {\n  import add: func(a: u8) -> u16;\n}\n";
+    let section =
+        "\nwit\n  package root:component;\n\n  world root {\n    import add: func(a: u8) -> u16;\n  }\n";
+    assert!(printed.starts_with("digest") && printed.ends_with(section), "{printed}");
+    let json = |file: &str| -> serde_json::Value {
+        serde_json::from_str(&text(&weir("", &format!("inspect {file} -o json")).stdout)).expect("JSON")
+    };
+    assert_eq!((&json(&adder)["wit"], &json(&adder)["wit_error"]), (&wit.into(), &serde_json::Value::Null));
+
+    let odd = file("odd.wasm", r#"(component (core module $m) (export "m" (core module $m)))"#);
+    let printed = text(&weir("", &format!("inspect {odd}")).stdout);
+    let last = printed.lines().last().expect("lines");
+    assert!(
+        last.starts_with("wit ") && last.contains("cannot be decoded: component export `m`"),
+        "{printed}"
+    );
+    assert!(json(&odd)["wit"].is_null() && json(&odd)["wit_error"].is_string());
+
+    let core = file("core.wasm", "(module)");
+    assert!(!text(&weir("", &format!("inspect {core}")).stdout).contains("wit"), "a core module has none");
+}
+
 /// The module is run as the case says, not as its file does.
 #[test]
 fn a_case_may_have_its_own_output_and_limits() {
