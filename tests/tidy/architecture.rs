@@ -18,6 +18,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 const OWNERS: &[(&str, &str, &str)] = &[
     ("wasmtime", "wasmtime", "runtime/engine/"),
     ("wasmtime-wasi", "wasmtime_wasi", "runtime/engine/"),
+    ("wasmparser", "wasmparser", "runtime/engine/"),
+    ("wit-component", "wit_component", "runtime/engine/"),
+    ("wit-parser", "wit_parser", "runtime/engine/"),
     ("async-nats", "async_nats", "runtime/broker/"),
     ("axum", "axum", "runtime/api/"),
 ];

@@ -1,5 +1,5 @@
 //! Everything that a module's bytes tell of it, for its author: contract and problems, where it comes from,
-//! its memory, and what is embedded. Nothing is compiled and nothing runs.
+//! its memory, what is embedded, and the WIT of a component. Nothing is compiled and nothing runs.
 
 use std::collections::BTreeSet;
 
@@ -7,6 +7,7 @@ use wasmparser::{CustomSectionReader, KnownCustom, MemoryType, Parser, Payload, 
 
 use crate::inspect::{self, Inspection, ModuleKind};
 use crate::refusal::Refusal;
+use crate::wit::{self, Wit};
 
 /// What is known of a module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub struct Description {
     pub metadata: Vec<(String, String)>,
     /// The custom sections, of a component those of all its parts, each with its size in bytes.
     pub custom_sections: Vec<(String, usize)>,
+    /// What a component says of its interfaces; none of a core module, and of what is larger than is taken.
+    pub wit: Option<Wit>,
     /// Why it is refused, all that is known without linking; nothing where it is taken.
     pub problems: Vec<Refusal>,
 }
@@ -70,6 +73,9 @@ pub(crate) fn describe(bytes: &[u8], bytes_max: usize) -> Description {
         let holds = |trace: &[u8]| memchr::memmem::find(bytes, trace).is_some();
         let found = TRACES.iter().find(|(trace, _)| holds(trace));
         description.languages.extend(found.map(|(_, language)| (*language).to_owned()));
+    }
+    if Parser::is_component(bytes) && bytes.len() <= bytes_max {
+        description.wit = Some(wit::wit(bytes));
     }
     description
 }

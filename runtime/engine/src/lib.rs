@@ -37,6 +37,7 @@ mod ticker;
 mod wasi_preview1;
 mod wasi_preview2;
 mod wire;
+mod wit;
 
 pub use compile::{CompileError, Module, NotACommand};
 pub use compilers::LARGE_MODULE_BYTES;
@@ -47,3 +48,4 @@ pub use inspect::{ModuleInfo, ModuleKind};
 pub use instance::{CallStats, Instance};
 pub use log::{LogLevel, LogLine, LogSource};
 pub use refusal::Refusal;
+pub use wit::Wit;

@@ -58,6 +58,11 @@ fn component(imports: &str, lowered: &str, with: &str, core: &str, body: &str) -
     wat::parse_str(text).expect("valid text format")
 }
 
+/// One that imports this as well.
+pub(crate) fn with_imports(imports: &str) -> Vec<u8> {
+    component(imports, "", "", "", "(i32.const 64)")
+}
+
 fn plain(body: &str) -> Vec<u8> {
     component("", "", "", "", body)
 }

@@ -1,7 +1,8 @@
 //! What uploads are told: kind, imports and exports of a good one, and why a bad one is not taken.
 
-use engine::{Engine, EngineOptions, ModuleKind};
+use engine::{Engine, EngineOptions, ModuleKind, Wit};
 
+use crate::component;
 use crate::guests::{ENGINE, core_with_imports, echo};
 
 fn refusal(engine: &Engine, bytes: &[u8]) -> (&'static str, String) {
@@ -203,4 +204,87 @@ fn a_description_has_every_problem_and_all_that_is_known() {
         let description = ENGINE.describe(bytes);
         assert_eq!((description.kind, description.problems.len()), (None, 1));
     }
+}
+
+fn wit(bytes: &[u8]) -> Wit {
+    ENGINE.describe(bytes).wit.expect("a component has one")
+}
+
+/// As its author wrote it, but for names that no component keeps; WASI, which all know, by name alone.
+#[test]
+fn a_component_is_described_by_its_wit() {
+    let imports = r#"(import "wasi:cli/environment@0.2.0" (instance
+        (export "get-arguments" (func (result (list string))))))"#;
+    let Wit::Text(text) = wit(&component::with_imports(imports)) else { panic!("its WIT can be told") };
+    let expected = "\
+package root:component;
+
+world root {
+  import weir:transform/types@1.0.0;
+  import wasi:cli/environment@0.2.0;
+  use weir:transform/types@1.0.0.{event, message};
+
+  export process: func(event: event) -> result<list<message>, string>;
+}
+
+package weir:transform@1.0.0 {
+  interface types {
+    record event {
+      subject: string,
+      payload: list<u8>,
+      headers: list<tuple<string, string>>,
+      sequence: u64,
+      timestamp-ns: u64,
+    }
+
+    record message {
+      subject: option<string>,
+      payload: list<u8>,
+      headers: list<tuple<string, string>>,
+    }
+  }
+}
+";
+    assert_eq!(text, expected);
+    assert_eq!(ENGINE.describe(&echo()).wit, None, "a core module has no WIT");
+}
+
+/// Whatever becomes of the WIT, all else is told.
+#[test]
+fn a_component_without_wit_is_still_described() {
+    for (text, why) in [
+        (
+            r#"(component (core module $m) (export "m" (core module $m)))"#,
+            "`m` was not a function or instance",
+        ),
+        // Valid, and more than the decoder is made for.
+        (r#"(component (import "unlocked-dep=<a:b>" (func)))"#, "not of the form that tools make"),
+    ] {
+        let description = ENGINE.describe(&wat::parse_str(text).expect("valid text format"));
+        let Some(Wit::Undecodable(said)) = &description.wit else { panic!("{text}: {:?}", description.wit) };
+        assert!(said.contains(why) && !said.contains('\n'), "{text}: {said}");
+        assert_eq!(description.imports.len() + description.exports.len(), 1, "{text}");
+        assert!(!description.problems.is_empty(), "{text}");
+    }
+    let whole = component::with_imports("");
+    let description = ENGINE.describe(&whole[..whole.len() - 1]);
+    assert!(matches!(description.wit, Some(Wit::Undecodable(_))), "{:?}", description.wit);
+    let options = EngineOptions { module_bytes_max: whole.len() - 1, instances_max: 1 };
+    assert_eq!(Engine::new(options).expect("an engine").describe(&whole).wit, None, "it is not looked into");
+}
+
+/// However short the component: 300 functions that take something with a name of 50,000 letters.
+#[test]
+fn a_long_wit_is_cut() {
+    let name = "a".repeat(50_000);
+    let functions: String =
+        (0..300).map(|number| format!(r#"(import "f{number}" (func (param "p" $named)))"#)).collect();
+    let imports = format!(
+        r#"(import "short" (func)) (type $enum (enum "x")) (import "{name}" (type $named (eq $enum))) {functions}"#
+    );
+    let Wit::Text(text) = wit(&component::with_imports(&imports)) else { panic!("its WIT can be told") };
+    assert!(text.len() <= 64 * 1024 && text.contains("  import short: func();\n"), "{} bytes", text.len());
+    let last = text.lines().last().expect("lines");
+    let whole = last.strip_prefix("// … and so on: cut here, the whole has 15").expect(last);
+    assert!(whole.len() == "000000 bytes".len() && whole.ends_with(" bytes"), "{last}");
 }

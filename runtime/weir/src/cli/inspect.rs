@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use api::dto::{Module, PassedTests};
 use clap::Args;
-use engine::{Description, Engine, EngineOptions, MemoryPages};
+use engine::{Description, Engine, EngineOptions, MemoryPages, Wit};
 use model::Digest;
 use serde::Serialize;
 
@@ -20,7 +20,8 @@ use crate::client::json_text;
 #[derive(Args)]
 #[command(after_help = "\
 A file is looked at without a node. It ends with code 1 where the module would be refused, and
-lists every reason that shows without compiling it; `weir check` compiles and executes it.")]
+lists every reason that shows without compiling it; `weir check` compiles and executes it. Of a
+component the WIT comes last, up to 64 KiB of it; packages of WASI are named in it and no more.")]
 pub(crate) struct InspectArgs {
     /// A file; or digest, the beginning of a digest, or tag
     #[arg(value_name = "FILE|MODULE")]
@@ -43,6 +44,10 @@ struct Report {
     memories: Vec<Memory>,
     metadata: std::collections::BTreeMap<String, String>,
     custom_sections: Vec<Section>,
+    /// The WIT of a component; none of what is no component, and where there is a `wit_error`.
+    wit: Option<String>,
+    /// Why a component's WIT cannot be told.
+    wit_error: Option<String>,
     problems: Vec<Problem>,
     /// What a node knows beside it; none of a file.
     tests: Option<PassedTests>,
@@ -108,7 +113,12 @@ fn show(output: Output, report: &Report) -> anyhow::Result<()> {
     match output {
         Output::Json => output::data(&json_text(report))?,
         Output::Name => output::data(&report.digest.to_string())?,
-        Output::Table => output::print(report.sheet())?,
+        Output::Table => {
+            output::print(report.sheet())?;
+            if let Some(wit) = &report.wit {
+                output::data(&indented(wit))?;
+            }
+        }
     }
     if report.problems.is_empty() {
         return Ok(());
@@ -121,6 +131,14 @@ fn show(output: Output, report: &Report) -> anyhow::Result<()> {
     Err(Ended::new(Exit::Failed, message).into())
 }
 
+/// The section with the WIT, below the sheet.
+fn indented(wit: &str) -> String {
+    let wit = output::clean(wit);
+    let line = |line: &str| if line.is_empty() { String::new() } else { format!("  {line}") };
+    let lines = ["wit".to_owned()].into_iter().chain(wit.lines().map(line));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 impl Report {
     fn new(digest: Digest, description: Description, known: Option<Module>) -> Self {
         let sorted = |mut names: Vec<String>| {
@@ -129,6 +147,11 @@ impl Report {
         };
         let memory =
             |MemoryPages { minimum, maximum }| Memory { minimum_pages: minimum, maximum_pages: maximum };
+        let (wit, wit_error) = match description.wit {
+            Some(Wit::Text(text)) => (Some(text), None),
+            Some(Wit::Undecodable(why)) => (None, Some(why)),
+            None => (None, None),
+        };
         let section = |(name, size): (String, usize)| Section { name, size_bytes: size as u64 };
         Self {
             digest,
@@ -141,6 +164,8 @@ impl Report {
             memories: description.memories.into_iter().map(memory).collect(),
             metadata: description.metadata.into_iter().collect(),
             custom_sections: description.custom_sections.into_iter().map(section).collect(),
+            wit,
+            wit_error,
             problems: description
                 .problems
                 .iter()
@@ -175,6 +200,7 @@ impl Report {
         if let (Some(tags), Some(used_by)) = (&self.tags, &self.used_by) {
             rows.extend([("tags", output::list(tags)), ("used by", output::list(used_by))]);
         }
+        rows.extend(self.wit_error.as_ref().map(|why| ("wit", format!("cannot be decoded: {why}"))));
         output::sheet(rows)
     }
 }

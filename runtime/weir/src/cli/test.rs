@@ -26,7 +26,10 @@ cases, or a single file, is run against the module that --module names.
 A file of cases, YAML or JSON:
 
   config: {field: name}             # optional; a case may have its own
-  limits: {fuel_per_event: 1000000} # optional; as in a pipeline's [steps.limits]
+  limits: {fuel_per_event: 1000000} # optional; as in a pipeline's [steps.limits]; a case may have
+                                    # its own, each in place of the file's of that name
+  output: lines                     # optional; of a command, as in a pipeline's step;
+                                    # a case may have its own
   cases:
     - name: shouts
       event:                        # subject, payload, headers, sequence, timestamp; all optional

@@ -221,6 +221,20 @@ pub(crate) struct LimitsTable {
     pub(crate) deadline_ms: Option<Milliseconds>,
 }
 
+impl LimitsTable {
+    /// These limits, and for those that are not given the usual ones.
+    pub(crate) fn or(self, usual: Self) -> Self {
+        Self {
+            memory_bytes: self.memory_bytes.or(usual.memory_bytes),
+            fuel_per_event: self.fuel_per_event.or(usual.fuel_per_event),
+            messages_per_event: self.messages_per_event.or(usual.messages_per_event),
+            bytes_per_event: self.bytes_per_event.or(usual.bytes_per_event),
+            log_bytes_per_event: self.log_bytes_per_event.or(usual.log_bytes_per_event),
+            deadline_ms: self.deadline_ms.or(usual.deadline_ms),
+        }
+    }
+}
+
 /// Where messages go: a stream that the pipeline has to itself.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

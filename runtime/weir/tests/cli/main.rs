@@ -232,6 +232,61 @@ fn inspecting_a_file_tells_every_reason_to_refuse_it() {
     assert_eq!(json["problems"].as_array().map(Vec::len), Some(5), "{json}");
 }
 
+/// The WIT comes last, below a title; where there is none, a line says why and the rest is told.
+#[test]
+fn inspecting_a_component_shows_its_wit() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = |name: &str, module: &str| {
+        write(directory.path(), name, &wat::parse_str(module).expect("it is WebAssembly"))
+    };
+    let adder = file("adder.wasm", r#"(component (import "add" (func (param "a" u8) (result u16))))"#);
+    let printed = text(&weir("", &format!("inspect {adder}")).stdout);
+    let wit = "package root:component;\n\nworld root {\n  import add: func(a: u8) -> u16;\n}\n";
+    let section =
+        "\nwit\n  package root:component;\n\n  world root {\n    import add: func(a: u8) -> u16;\n  }\n";
+    assert!(printed.starts_with("digest") && printed.ends_with(section), "{printed}");
+    let json = |file: &str| -> serde_json::Value {
+        serde_json::from_str(&text(&weir("", &format!("inspect {file} -o json")).stdout)).expect("JSON")
+    };
+    assert_eq!((&json(&adder)["wit"], &json(&adder)["wit_error"]), (&wit.into(), &serde_json::Value::Null));
+
+    let odd = file("odd.wasm", r#"(component (core module $m) (export "m" (core module $m)))"#);
+    let printed = text(&weir("", &format!("inspect {odd}")).stdout);
+    let last = printed.lines().last().expect("lines");
+    assert!(
+        last.starts_with("wit ") && last.contains("cannot be decoded: component export `m`"),
+        "{printed}"
+    );
+    assert!(json(&odd)["wit"].is_null() && json(&odd)["wit_error"].is_string());
+
+    let core = file("core.wasm", "(module)");
+    assert!(!text(&weir("", &format!("inspect {core}")).stdout).contains("wit"), "a core module has none");
+}
+
+/// The module is run as the case says, not as its file does.
+#[test]
+fn a_case_may_have_its_own_output_and_limits() {
+    let directory = tempfile::tempdir().expect("a directory");
+    // Writes two lines, whatever it reads.
+    let module = r#"(module
+        (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 0) "\10\00\00\00\08\00\00\00") (data (i32.const 16) "one\ntwo\n")
+        (func (export "_start")
+            (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
+    let bytes = wat::parse_str(module).expect("it is WebAssembly");
+    let file = write(directory.path(), "two.wasm", &bytes);
+    let cases = "output: lines\nlimits: {deadline_ms: 1min}\ncases:\n\
+        - {name: as the file says, expect: [{payload: one}, {payload: two}]}\n\
+        - {name: own output, output: whole, expect: [{payload: \"one\\ntwo\\n\"}]}\n\
+        - {name: own limit, limits: {fuel_per_event: 1}, fault: out-of-fuel}\n\
+        - {name: another, limits: {messages_per_event: 1}, fault: too-many-messages}\n";
+    let cases = write(directory.path(), "two.yaml", cases.as_bytes());
+    let cache = directory.path().join("cache").display().to_string();
+    let output = weir("", &format!("test {cases} --module {file} --cache-dir {cache}"));
+    assert_eq!(output.status.code(), Some(0), "{}{}", text(&output.stdout), text(&output.stderr));
+}
+
 /// Who pushes is told that the node compiles, and waits until it has.
 #[test]
 fn a_push_waits_until_the_module_is_compiled() {

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use model::{Event, GuestFaultCode, Headers};
+use model::{CommandOutput, Event, GuestFaultCode, Headers, Limits};
 use serde_json::Value;
 
 use super::content::Missing;
 use super::file::{CaseTable, CasesFile, EventTable, FaultTable, MessageTable};
 use super::{Case, Expectation, ExpectedMessage};
-use crate::spec::{CONFIG_BYTES_MAX, KeyPath, nearest};
+use crate::spec::{CONFIG_BYTES_MAX, KeyPath, LimitsTable, check_limits, nearest};
 
 /// When events come that say nothing else: 2026-01-01T00:00:00Z.
 const TIMESTAMP_NS: u64 = 1_767_225_600_000_000_000;
@@ -20,12 +20,25 @@ pub(super) type Misfit = (KeyPath, String);
 /// The keys of which a case has exactly one.
 pub(super) const EXPECTATIONS: [&str; 4] = ["expect", "count", "reject", "fault"];
 
+/// What a file says for all its cases.
+struct Usual {
+    config: String,
+    limits: LimitsTable,
+    output: CommandOutput,
+}
+
 /// Makes cases of a file. What they name besides is read from `folder`.
 ///
 /// # Errors
 /// The first value that makes no sense.
 pub(super) fn check(file: CasesFile, folder: &Path, missing: Missing) -> Result<Vec<Case>, Misfit> {
-    let config = config(&file.config).map_err(|why| (KeyPath::root().name("config"), why))?;
+    let usual = Usual {
+        config: config(&file.config).map_err(|why| (KeyPath::root().name("config"), why))?,
+        limits: file.limits,
+        output: file.output,
+    };
+    // By themselves as well, so that what is wrong is said of the file and not of a case.
+    limits(usual.limits, &KeyPath::root())?;
     if file.cases.is_empty() {
         return Err((KeyPath::root().name("cases"), "there is no case".into()));
     }
@@ -41,27 +54,34 @@ pub(super) fn check(file: CasesFile, folder: &Path, missing: Missing) -> Result<
         }
         let name = table.name.clone();
         let named = |(path, why)| (path, format!("case '{name}': {why}"));
-        cases.push(check_case(table, &config, folder, missing, &path).map_err(named)?);
+        cases.push(check_case(table, &usual, folder, missing, &path).map_err(named)?);
     }
     Ok(cases)
 }
 
 fn check_case(
     table: CaseTable,
-    usual_config: &str,
+    usual: &Usual,
     folder: &Path,
     missing: Missing,
     path: &KeyPath,
 ) -> Result<Case, Misfit> {
     let at = |key: &str| path.clone().name(key);
     let config = match &table.config {
-        None => usual_config.to_owned(),
+        None => usual.config.clone(),
         Some(own) => config(own).map_err(|why| (at("config"), why))?,
     };
+    let limits = limits(table.limits.or(usual.limits), path)?;
+    let output = table.output.unwrap_or(usual.output);
     let event = check_event(&table.event, folder, &at("event"))?;
     let (name, log) = (table.name.clone(), table.log.clone());
     let expectation = check_expectation(table, folder, missing, path)?;
-    Ok(Case { name, config, event, expectation, log })
+    Ok(Case { name, config, limits, output, event, expectation, log })
+}
+
+/// The limits of the file or of the case at `path`.
+fn limits(table: LimitsTable, path: &KeyPath) -> Result<Limits, Misfit> {
+    check_limits(table).map_err(|(key, why)| (path.clone().name("limits").name(key), why))
 }
 
 /// The configuration as a module is given it.

@@ -18,10 +18,10 @@ pub(super) struct CasesFile {
     /// The configuration of all cases that have none of their own.
     #[serde(default)]
     pub(super) config: Value,
-    /// What bounds the module.
+    /// What bounds the module, in all cases that do not say otherwise.
     #[serde(default)]
     pub(super) limits: LimitsTable,
-    /// Of a command: how its standard output becomes messages.
+    /// Of a command: how its standard output becomes messages, in all cases that do not say otherwise.
     #[serde(default)]
     pub(super) output: CommandOutput,
     /// The cases.
@@ -37,6 +37,12 @@ pub(super) struct CaseTable {
     /// The configuration in place of the file's; null for none.
     #[serde(default, deserialize_with = "given")]
     pub(super) config: Option<Value>,
+    /// The limits in place of the file's, each by itself.
+    #[serde(default)]
+    pub(super) limits: LimitsTable,
+    /// Of a command: this in place of the file's.
+    #[serde(default, deserialize_with = "given")]
+    pub(super) output: Option<CommandOutput>,
     /// What goes in.
     #[serde(default)]
     pub(super) event: EventTable,

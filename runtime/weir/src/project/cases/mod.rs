@@ -37,21 +37,21 @@ pub(crate) struct CaseFile {
     pub(crate) name: String,
     /// Its text.
     pub(crate) text: String,
-    /// What bounds the module in its cases.
-    pub(crate) limits: Limits,
-    /// Of a command: how its standard output becomes messages.
-    pub(crate) output: CommandOutput,
     /// Its cases, in their order.
     pub(crate) cases: Vec<Case>,
 }
 
 /// One case.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Case {
     /// What it shows.
     pub(crate) name: String,
     /// The module's configuration: JSON with sorted keys, empty for none.
     pub(crate) config: String,
+    /// What bounds the module.
+    pub(crate) limits: Limits,
+    /// Of a command: how its standard output becomes messages.
+    pub(crate) output: CommandOutput,
     /// What goes in.
     pub(crate) event: Event,
     /// What has to come out; none where that is yet to be written down.
@@ -90,17 +90,14 @@ pub(crate) struct ExpectedMessage {
 }
 
 impl Suite {
-    /// The digest of all that decides whether a module passes: names, configurations, limits, events and
-    /// expectations, with the bytes of the files that they name. How it is laid out as text does not count.
+    /// The digest of all that decides whether a module passes: names, configurations, limits, outputs, events
+    /// and expectations, with the bytes of the files that they name. How it is laid out as text does not
+    /// count.
     pub(crate) fn digest(&self) -> Digest {
         let mut digest = DigestBuilder::new();
-        digest.field(b"weir cases 1");
+        digest.field(b"weir cases 2");
         for file in &self.files {
             digest.field(file.name.as_bytes());
-            digest.field(serde_json::to_string(&file.limits).expect("limits are numbers").as_bytes());
-            if file.output != CommandOutput::default() {
-                digest.field(b"lines");
-            }
             digest.number(file.cases.len() as u64);
             for case in &file.cases {
                 case.digest_into(&mut digest);
@@ -114,6 +111,8 @@ impl Case {
     fn digest_into(&self, digest: &mut DigestBuilder) {
         digest.field(self.name.as_bytes());
         digest.field(self.config.as_bytes());
+        digest.field(serde_json::to_string(&self.limits).expect("limits are numbers").as_bytes());
+        digest.field(serde_json::to_string(&self.output).expect("a name is JSON").as_bytes());
         self.event.digest_into(digest);
         match &self.expectation {
             None => digest.field(b"nothing yet"),

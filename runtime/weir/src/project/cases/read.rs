@@ -6,7 +6,7 @@ use super::check::check;
 pub(crate) use super::content::Missing;
 use super::file::CasesFile;
 use super::{CaseFile, Suite};
-use crate::spec::{Document, KeyPath, SpecError, check_limits};
+use crate::spec::{Document, SpecError};
 
 /// So deep below the folder that is asked for, and so many of them, files are looked for.
 const DEPTH_MAX: usize = 16;
@@ -67,13 +67,10 @@ pub(crate) fn read(place: &Path, missing: Missing) -> Result<Suite, CasesError> 
 pub(super) fn parse(text: &str, path: &Path, name: &str, missing: Missing) -> Result<CaseFile, SpecError> {
     let document = Document::yaml(text, &path.display().to_string());
     let file: CasesFile = document.read()?;
-    let limits = check_limits(file.limits)
-        .map_err(|(key, why)| document.error(&KeyPath::root().name("limits").name(key), &why))?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    let output = file.output;
     let cases = check(file, folder, missing).map_err(|(path, why)| document.error(&path, &why))?;
     let (path, name, text) = (path.to_owned(), name.to_owned(), text.to_owned());
-    Ok(CaseFile { path, name, text, limits, output, cases })
+    Ok(CaseFile { path, name, text, cases })
 }
 
 fn read_file(path: &Path, name: &str, missing: Missing) -> Result<CaseFile, CasesError> {

@@ -115,10 +115,8 @@ fn confirm(file: &CaseFile, text: &str) -> Result<(), String> {
         )
     };
     let new = parse(text, &file.path, &file.name, Missing::WillBeWritten).map_err(|_| unable())?;
-    let rest = |case: &Case| (case.name.clone(), case.config.clone(), case.event.clone(), case.log.clone());
-    let same = new.limits == file.limits
-        && new.output == file.output
-        && new.cases.len() == file.cases.len()
+    let rest = |case: &Case| Case { expectation: None, ..case.clone() };
+    let same = new.cases.len() == file.cases.len()
         && new.cases.iter().zip(&file.cases).all(|(a, b)| rest(a) == rest(b))
         && new.cases.iter().all(|case| case.expectation.is_some());
     if same { Ok(()) } else { Err(unable()) }

@@ -1,4 +1,4 @@
-//! Running cases: each in a fresh instance, in the real sandbox, within the limits of its file.
+//! Running cases: each in a fresh instance, in the real sandbox, within its limits.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use engine::{LogLine, Module};
 use model::{Answer, Event, Fault, HostFault, Limits};
 
-use super::{Case, CaseFile, Suite};
+use super::{Case, Suite};
 
 /// What came of a case.
 #[derive(Clone, Debug)]
@@ -24,9 +24,9 @@ pub(crate) struct Ran {
 
 /// Runs all cases on so many threads. What came of them has the order of the suite, file by file.
 pub(crate) fn run(module: &Module, suite: &Suite, threads: usize) -> Vec<Vec<Ran>> {
-    let all: Vec<(usize, &CaseFile, &Case)> = (0..)
+    let all: Vec<(usize, &Case)> = (0..)
         .zip(&suite.files)
-        .flat_map(|(at, file)| file.cases.iter().map(move |case| (at, file, case)))
+        .flat_map(|(at, file)| file.cases.iter().map(move |case| (at, case)))
         .collect();
     let next = AtomicUsize::new(0);
     let (done, outcomes) = mpsc::sync_channel(all.len().max(1));
@@ -36,9 +36,9 @@ pub(crate) fn run(module: &Module, suite: &Suite, threads: usize) -> Vec<Vec<Ran
             scope.spawn(move || {
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some((_, file, case)) = all.get(at) else { return };
+                    let Some((_, case)) = all.get(at) else { return };
                     // The channel has room for all, and its other end outlives this thread.
-                    let _ = done.send((at, run_case(module, file, case)));
+                    let _ = done.send((at, run_case(module, case)));
                 }
             });
         }
@@ -53,12 +53,11 @@ pub(crate) fn run(module: &Module, suite: &Suite, threads: usize) -> Vec<Vec<Ran
     files
 }
 
-fn run_case(module: &Module, file: &CaseFile, case: &Case) -> Ran {
-    match module.clone().with_output(file.output) {
-        Ok(module) => run_event(&module, &case.config, &file.limits, &case.event),
+fn run_case(module: &Module, case: &Case) -> Ran {
+    match module.clone().with_output(case.output) {
+        Ok(module) => run_event(&module, &case.config, &case.limits, &case.event),
         Err(error) => {
-            let why = format!("'output' of {}: {error}", file.name);
-            let outcome = Err(HostFault::new(why).into());
+            let outcome = Err(HostFault::new(format!("'output' of this case: {error}")).into());
             Ran { outcome, log: Vec::new(), fuel_used: 0, time: Duration::ZERO }
         }
     }

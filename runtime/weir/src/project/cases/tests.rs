@@ -55,7 +55,7 @@ fn a_case_has_its_defaults_and_its_files_configuration() {
          \x20 fault: {code: trap, contains: why}\n  log: said\n",
     );
     let [one, two] = file.cases.as_slice() else { panic!("two cases") };
-    assert_eq!(file.limits.memory_bytes, 1 << 20);
+    assert_eq!([one, two].map(|case| case.limits.memory_bytes), [1 << 20; 2]);
     assert_eq!((one.config.as_str(), two.config.as_str()), (r#"{"a":["x"],"b":1}"#, ""));
     assert_eq!((one.event.subject.as_str(), one.event.sequence), ("test", 1));
     assert_eq!(one.event.timestamp_ns, 1_767_225_600_000_000_000);
@@ -65,6 +65,30 @@ fn a_case_has_its_defaults_and_its_files_configuration() {
     assert_eq!((two.event.sequence, two.event.timestamp_ns), (7, 1_000_000_000));
     let trap = Expectation::Fault { code: GuestFaultCode::Trap, contains: Some("why".into()) };
     assert_eq!((&two.expectation, two.log.as_deref()), (&Some(trap), Some("said")));
+}
+
+/// Limit by limit: what a case does not give stays as the file has it, and then as a step has it.
+#[test]
+fn a_cases_limits_and_output_stand_in_place_of_its_files() {
+    let file = cases(
+        "limits: {memory_bytes: 1 MiB, fuel_per_event: 7, deadline_ms: 5s}\noutput: lines\ncases:\n\
+         - {name: as the file, count: 0}\n\
+         - name: own\n  limits: {fuel_per_event: 9, messages_per_event: 2, bytes_per_event: 3, \
+         log_bytes_per_event: 4}\n  output: whole\n  count: 0\n\
+         - {name: others, limits: {memory_bytes: 2 MiB, deadline_ms: 6s}, count: 0}\n",
+    );
+    let usual = Limits { memory_bytes: 1 << 20, fuel_per_event: 7, deadline_ms: 5_000, ..Limits::DEFAULT };
+    let own = Limits {
+        fuel_per_event: 9,
+        messages_per_event: 2,
+        bytes_per_event: 3,
+        log_bytes_per_event: 4,
+        ..usual
+    };
+    let others = Limits { memory_bytes: 2 << 20, deadline_ms: 6_000, ..usual };
+    let found: Vec<_> = file.cases.iter().map(|case| (case.limits, case.output)).collect();
+    let (whole, lines) = (CommandOutput::Whole, CommandOutput::Lines);
+    assert_eq!(found, [(usual, lines), (own, whole), (others, lines)]);
 }
 
 #[test]
@@ -119,6 +143,17 @@ fn what_makes_no_sense_is_refused_with_file_case_and_key() {
             "limits: {memory_bytes: 2 GiB}\ncases:\n- {name: a, count: 1}",
             "limits.memory_bytes: 2147483648 is more",
         ),
+        (
+            "limits: {fuel_per_event: 0}\ncases:\n- {name: a, limits: {fuel_per_event: 1}, count: 1}",
+            "t.yaml:1:26: limits.fuel_per_event: 0 leaves the module nothing",
+        ),
+        (
+            "cases:\n- name: a\n  limits: {memory_bytes: 2 GiB}\n  count: 1",
+            "t.yaml:3:26: cases[0].limits.memory_bytes: case 'a': 2147483648 is more",
+        ),
+        ("cases:\n- name: a\n  limits: {fuel: 2}\n  count: 1", "cases[0].limits.fuel: unknown key 'fuel'"),
+        ("cases:\n- name: a\n  output: words\n  count: 1", "cases[0].output: unknown"),
+        ("cases:\n- {name: a, output: null, count: 1}", "cases[0].output: "),
         ("config: 5\ncases:\n- {name: a, count: 1}", "t.yaml:1:9: config: a configuration is a table"),
         ("cases: [\n", "t.yaml:"),
     ] {
@@ -329,6 +364,11 @@ fn the_digest_is_of_what_is_said_and_not_of_how() {
     let same = "# the same\n{cases: [{expect: [{subject: null, payload: {repeat: {text: x, times: 2}}}], name: a, \
                 event: {payload: '{\"a\":1}', subject: test}}]}";
     assert_eq!(digest(plain), digest(same));
+    let bounded = |file: &str, case: &str| digest(&format!("{file}cases:\n- {{name: a{case}, count: 0}}\n"));
+    let of_the_case = bounded("", ", limits: {deadline_ms: 1s}, output: lines");
+    assert_eq!(bounded("limits: {deadline_ms: 1s}\noutput: lines\n", ""), of_the_case);
+    assert_ne!(bounded("limits: {deadline_ms: 1s}\n", ""), of_the_case);
+    assert_ne!(bounded("output: lines\n", ""), of_the_case);
     for (from, to) in [("xx", "xy"), (", subject: null", ""), ("a: 1", "a: 2"), ("name: a", "name: b")] {
         assert_ne!(digest(plain), digest(&plain.replace(from, to)), "{from}");
     }
