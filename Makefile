@@ -108,6 +108,9 @@ test: tools ## All checks and all tests
 	@for guests in $(GUEST_WORKSPACES); do \
 	    cargo clippy --quiet --locked --workspace --all-targets --target-dir target/guests \
 	        --manifest-path $$guests -- -D warnings; done
+	@for target in wasm32-wasip2 wasm32-unknown-unknown; do \
+	    cargo clippy --quiet --locked --target $$target --target-dir target/guests \
+	        --manifest-path sdk/rust/Cargo.toml -- -D warnings; done
 	$(call say,documentation)
 	@RUSTDOCFLAGS='-D warnings' cargo doc --quiet --locked --no-deps --workspace
 	$(call say,tests of the SDKs and the modules)

@@ -6,7 +6,8 @@
 #   guests.sh plugins   all ready-made modules, in the same place
 #   guests.sh tests     those two and the tests' own:  in …/release/examples/, and target/guests/core/*.wasm;
 #                       and of each SDK its reference module, target/guests/sdk/<language>.wasm, and what its
-#                       template makes, <language>-hello.wasm; and the commands of examples/commands
+#                       template makes, <language>-hello.wasm, those in Rust as core modules, rust-core, too;
+#                       and the commands of examples/commands
 #
 # Quick when nothing has changed. Called by the Makefile and, under a lock, by the tests' harness.
 set -euo pipefail
@@ -97,17 +98,21 @@ hello_zig() {
     "${zig_exe[@]//NEW/$1}" "-Mroot=$guests/hello/zig/transform.zig" -Mweir=sdk/zig/weir.zig
 }
 
+# rust FOLDER CRATE TARGET WASM: builds a project in Rust by the settings that lie in its folder.
+rust() {
+    (cd "$1" && cargo build --quiet --locked --release --target "$3" --target-dir "$guests")
+    cp "$guests/$3/release/$2.wasm" "$4"
+}
+
 reference_rust() {
-    components sdk/rust/reference/Cargo.toml
-    cp "$guests/wasm32-wasip2/release/reference_rust.wasm" "$1"
+    rust sdk/rust/reference reference_rust "$1" "$2"
 }
 
 hello_rust() {
     project rust
     mkdir "$guests/hello/rust/weir-sdk"
     cp -rL sdk/rust/{Cargo.toml,README.md,examples,src,wit} "$guests/hello/rust/weir-sdk"
-    components "$guests/hello/rust/Cargo.toml"
-    cp "$guests/wasm32-wasip2/release/hello.wasm" "$1"
+    rust "$guests/hello/rust" hello "$1" "$2"
 }
 
 reference_assemblyscript() {
@@ -181,8 +186,10 @@ hello_python() {
 
 sdk_modules() {
     need zig go asc componentize-qjs tsc componentize-py
-    build sdk/rust.wasm sdk/rust wit -- reference_rust NEW
-    build sdk/rust-hello.wasm sdk/rust wit -- hello_rust NEW
+    build sdk/rust.wasm sdk/rust wit -- reference_rust wasm32-wasip2 NEW
+    build sdk/rust-hello.wasm sdk/rust wit -- hello_rust wasm32-wasip2 NEW
+    build sdk/rust-core.wasm sdk/rust wit -- reference_rust wasm32-unknown-unknown NEW
+    build sdk/rust-core-hello.wasm sdk/rust wit -- hello_rust wasm32-unknown-unknown NEW
     build sdk/c.wasm sdk/c -- "${zig_c[@]}" sdk/c/reference/reference.c
     build sdk/c-hello.wasm sdk/c -- hello_c NEW
     build sdk/zig.wasm sdk/zig -- \

@@ -11,9 +11,14 @@ use crate::world::World;
 
 /// The commands that a README prints: the lines of its first block of shell.
 fn commands(readme: &str) -> Vec<String> {
-    let lines = readme.lines().skip_while(|line| line.trim() != "```sh").skip(1);
-    let lines = lines.take_while(|line| line.trim() != "```").filter(|line| !line.trim().is_empty());
-    lines.map(str::to_owned).collect()
+    block(readme, 0)
+}
+
+/// The lines of a block of shell, counted from 0.
+fn block(readme: &str, number: usize) -> Vec<String> {
+    let text = readme.split("```sh\n").nth(number + 1).and_then(|rest| rest.split("```").next());
+    let lines = text.unwrap_or_else(|| panic!("there is no block {number} of shell")).lines();
+    lines.filter(|line| !line.trim().is_empty()).map(str::to_owned).collect()
 }
 
 /// Where programs are looked for: `weir` as it was built here, then what `make tools` fetched, then as usual.
@@ -123,6 +128,21 @@ languages! {
     c,
     zig,
     assemblyscript,
+}
+
+/// By the line that its README has for that.
+#[test]
+fn a_project_in_rust_becomes_a_core_module() {
+    let author = Author::new();
+    let project = author.begin("rust");
+    let readme = std::fs::read_to_string(project.join("README.md")).expect("a project has a README");
+    for line in block(&readme, 1).iter().chain(&commands(&readme)) {
+        author.type_in(&project, line);
+    }
+    let text = |output: Output| String::from_utf8(output.stdout).expect("UTF-8");
+    let module = text(author.type_in(&project, "weir inspect my-rust -o json"));
+    assert!(module.contains("\"kind\":\"core-module\""), "{module}");
+    assert!(text(author.type_in(&project, "weir try my-rust --payload quiet")).contains("QUIET"));
 }
 
 /// A project that needs no compiler: its build copies a module that is there.

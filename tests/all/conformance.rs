@@ -5,8 +5,8 @@
 use serde_json::Value;
 use weir_tests::{guests, node, process::root};
 
-/// The reference modules.
-const MODULES: [&str; 7] = ["rust", "js", "python", "go", "c", "zig", "assemblyscript"];
+/// The reference modules: that in Rust as a component and as a core module, the others as what they are.
+const MODULES: [&str; 8] = ["rust", "rust-core", "js", "python", "go", "c", "zig", "assemblyscript"];
 
 /// What `weir test` says of a module.
 fn run(module: &str) -> Value {
@@ -51,4 +51,18 @@ fn every_sdk_passes_the_suite() {
         assert!(passed > 0, "{module}: the suite has cases");
     }
     assert!(unexpected.is_empty(), "{}", unexpected.join("\n"));
+}
+
+/// With standard error and without: a panic's place and message are in the reason of the fault.
+#[test]
+fn a_panic_in_rust_says_where_and_why() {
+    for module in ["rust", "rust-core"] {
+        let report = run(module);
+        let cases =
+            report["files"].as_array().into_iter().flatten().flat_map(|file| file["cases"].as_array());
+        let case = cases.flatten().find(|case| case["name"] == "an uncaught error").expect("there is one");
+        let outcome = case["outcome"].as_str().expect("a text");
+        let place = outcome.split_once("panicked at src/lib.rs:").map(|(_, place)| place);
+        assert!(place.is_some_and(|place| place.contains(": | no such customer")), "{module}: {outcome}");
+    }
 }

@@ -55,6 +55,8 @@ fn guests_are_built_and_told_apart_by_their_bytes() {
         ("mask_pii", b"\0asm\x0d\0\x01\0"),
         ("upper-c", b"\0asm\x01\0\0\0"),
         ("multi-zig", b"\0asm\x01\0\0\0"),
+        ("rust", b"\0asm\x0d\0\x01\0"),
+        ("rust-core", b"\0asm\x01\0\0\0"),
         ("assemblyscript", b"\0asm\x01\0\0\0"),
         ("go-hello", b"\0asm\x01\0\0\0"),
     ] {

@@ -1,25 +1,32 @@
-//! What a transform may ask of Weir: a line in the log, and its configuration. On the host, where no Weir is
-//! around the transform, lines go to standard error and there is no configuration.
+//! What a transform may ask of Weir: a line in the log, and its configuration.
 
-use crate::Level;
+use crate::abi;
 
-/// Writes a line to the node's log, under the step's name. Weir bounds what is kept for each event.
-/// See also [`debug!`](crate::debug), [`info!`](crate::info), [`warn!`](crate::warn) and
-/// [`error!`](crate::error), which format.
-pub fn log(level: Level, text: &str) {
-    #[cfg(target_arch = "wasm32")]
-    crate::bindings::weir::transform::host::log(level, text);
-    #[cfg(not(target_arch = "wasm32"))]
-    eprintln!("{level:?} {text}");
+/// How much a log line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Level {
+    /// Of use while a transform is written.
+    Debug,
+    /// Worth knowing.
+    Info,
+    /// Worth a look.
+    Warn,
+    /// Something went wrong.
+    Error,
 }
 
-/// The step's configuration as it is: JSON text with sorted keys, empty where there is none. Mostly
-/// `transform!(process, Settings)` is what you want, which reads it once.
+/// Writes a line to the node's log, under the step's name. Weir bounds what is kept for each event.
+/// On the host it goes to standard error. See also [`debug!`](crate::debug), [`info!`](crate::info),
+/// [`warn!`](crate::warn) and [`error!`](crate::error), which format.
+pub fn log(level: Level, text: &str) {
+    abi::log(level, text);
+}
+
+/// The step's configuration as it is: JSON text with sorted keys, empty where there is none, as on the host.
+/// Mostly `transform!(process, Settings)` is what you want, which reads it once.
 pub fn config_text() -> String {
-    #[cfg(target_arch = "wasm32")]
-    return crate::bindings::weir::transform::host::config();
-    #[cfg(not(target_arch = "wasm32"))]
-    String::new()
+    abi::config_text()
 }
 
 /// Logs a formatted line that matters only while something is being looked for.

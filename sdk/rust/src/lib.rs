@@ -1,30 +1,49 @@
 //! Write a transform for Weir: a function from one event to any number of messages, or to a reason why the
 //! event is refused.
 //!
-//! [`transform!`] exports a plain function as a component of the world `weir:transform/transform`; the rest
-//! of this crate makes the function short to write: [`Event`] in, [`Message`] out, [`Reject`] from any error
-//! by `?`, a configuration of a type of its own, and lines for the node's log. On the host the same function
-//! is an ordinary one, so `cargo test` tests it without WebAssembly. What runs a transform, and what bounds
-//! it, is Weir's matter; see `wit/transform.wit` for the contract.
+//! [`transform!`] exports a plain function, as a component of the world `weir:transform/transform` or as a
+//! core module: the target decides, and the author's code is the same. The rest of this crate makes the
+//! function short to write: [`Event`] in, [`Message`] out, [`Reject`] from any error by `?`, a
+//! configuration of a type of its own, and lines for the node's log. On the host the same function is an
+//! ordinary one, so `cargo test` tests it without WebAssembly. What runs a transform, and what bounds it,
+//! is Weir's matter; see `wit/` for the contract.
 
-// The generated code names this crate as a transform's crate does.
+// The code that is generated for components names this crate as a transform's crate does.
+#[cfg(all(target_arch = "wasm32", target_env = "p2"))]
 extern crate self as weir_sdk;
 
-#[allow(missing_docs, clippy::all, reason = "generated; the contract's own file documents it")]
-pub mod bindings;
+// How a transform is called, and what it calls, by the target: each of the three has `log`, `config_text` and
+// the macro `__export!`.
+#[cfg(all(target_arch = "wasm32", target_env = "p2"))]
+#[doc(hidden)]
+pub mod component;
+#[cfg(all(target_arch = "wasm32", not(target_env = "p2")))]
+#[doc(hidden)]
+pub mod core_module;
+#[cfg(not(target_arch = "wasm32"))]
+mod native;
+
+#[cfg(all(target_arch = "wasm32", target_env = "p2"))]
+use component as abi;
+#[cfg(all(target_arch = "wasm32", not(target_env = "p2")))]
+use core_module as abi;
+#[cfg(not(target_arch = "wasm32"))]
+use native as abi;
+
 mod host;
 mod message;
 mod reject;
 #[doc(hidden)]
 pub mod runtime;
+// On the host for its tests.
+#[cfg(not(target_env = "p2"))]
+#[doc(hidden)]
+pub mod wire;
 
-#[doc(inline)]
-pub use bindings::weir::transform::host::Level;
-#[doc(inline)]
-pub use bindings::weir::transform::types::{Event, Message};
-pub use host::{config_text, log};
-pub use message::IntoMessages;
+pub use host::{Level, config_text, log};
+pub use message::{Event, IntoMessages, Message};
 pub use reject::Reject;
+#[cfg(all(target_arch = "wasm32", target_env = "p2"))]
 #[doc(hidden)]
 pub use wit_bindgen;
 
@@ -60,21 +79,13 @@ macro_rules! transform {
         const _: () = {
             struct Transform;
 
-            impl $crate::bindings::Guest for Transform {
-                fn process(
-                    $event: $crate::Event,
-                ) -> $crate::runtime::Answer {
+            impl $crate::runtime::Transform for Transform {
+                fn process($event: $crate::Event) -> $crate::runtime::Answer {
                     $answer
                 }
             }
 
-            #[cfg(target_arch = "wasm32")]
-            $crate::bindings::export!(Transform with_types_in $crate::bindings);
-
-            // On the host nobody calls it, and two transforms in one program must not clash.
-            #[cfg(not(target_arch = "wasm32"))]
-            const _: fn($crate::Event) -> $crate::runtime::Answer =
-                <Transform as $crate::bindings::Guest>::process;
+            $crate::__export!(Transform);
         };
     };
 }

@@ -1,8 +1,35 @@
-//! What makes events short to read and messages short to write.
+//! Events and messages, as the contract has them, and what makes them short to read and to write.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Event, Message, Reject, Result};
+use crate::{Reject, Result};
+
+/// One event of the source stream. All that a transform can know: there is no clock and no network beside it,
+/// and randomness, where it is asked for, is seeded from the event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The subject under which the source stream keeps the event.
+    pub subject: String,
+    /// The payload.
+    pub payload: Vec<u8>,
+    /// Headers, sorted by name; names that begin with `Nats-` or `Weir-` are left out.
+    pub headers: Vec<(String, String)>,
+    /// The sequence in the source stream.
+    pub sequence: u64,
+    /// When the source stream stored the event: nanoseconds since 1970-01-01 UTC.
+    pub timestamp_ns: u64,
+}
+
+/// One message to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Where to; none leaves it to the pipeline's template. Has to be allowed by the pipeline.
+    pub subject: Option<String>,
+    /// The payload.
+    pub payload: Vec<u8>,
+    /// Headers. Names that begin with `Nats-` or `Weir-` are a fault.
+    pub headers: Vec<(String, String)>,
+}
 
 impl Event {
     /// An event with nothing but a subject and a payload, as the first of its stream: for tests.

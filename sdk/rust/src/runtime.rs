@@ -4,10 +4,16 @@ use std::cell::OnceCell;
 
 use serde::de::DeserializeOwned;
 
-use crate::{IntoMessages, Message, Reject, Result};
+use crate::{Event, IntoMessages, Message, Reject, Result};
 
 /// An answer in the contract's types.
 pub type Answer = Result<Vec<Message>, String>;
+
+/// What is exported.
+pub trait Transform {
+    /// Called once for each event.
+    fn process(event: Event) -> Answer;
+}
 
 /// What a transform returned, in the contract's types.
 pub fn answer<M: IntoMessages, E: Into<Reject>>(result: Result<M, E>) -> Answer {

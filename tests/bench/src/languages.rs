@@ -3,6 +3,7 @@
 //! Size, compilation, the first event and the cost of an event are those of the project that `weir new`
 //! makes, which does the same in all languages (a text of 256 bytes in capitals, in blocks of 256 with a
 //! fresh instance each, its share included); the cases of `tests/conformance` are the reference module's.
+//! Rust has two rows, since the same source makes a component and a core module.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,6 +21,7 @@ use crate::pairs;
 /// The languages as they are called, and their modules: `<name>` and `<name>-hello`.
 const LANGUAGES: &[(&str, &str)] = &[
     ("Rust", "rust"),
+    ("Rust (core)", "rust-core"),
     ("C", "c"),
     ("Zig", "zig"),
     ("AssemblyScript", "assemblyscript"),

@@ -1,4 +1,5 @@
-//! A file that is written aside and takes its name when it is whole: `<name>.partial` until then.
+//! A file that is written aside and takes its name when it is whole: `<name>.partial` until then. What is there
+//! and is no file, such as a pipe or `/dev/null`, stays what it is, and is written to as it is.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -11,8 +12,8 @@ const WRITE_BYTES: usize = 1 << 20;
 pub(super) enum Output {
     /// Nowhere: it is only counted.
     Nowhere,
-    /// To standard output, of which nothing can be taken back.
-    Standard(BufWriter<io::Stdout>),
+    /// To standard output or a device, of which nothing can be taken back.
+    Through(BufWriter<Box<dyn Write + Send>>),
     /// To a file.
     File(PartialFile),
 }
@@ -26,11 +27,18 @@ pub(super) struct PartialFile {
 
 impl Output {
     pub(super) fn standard() -> Self {
-        Self::Standard(BufWriter::with_capacity(WRITE_BYTES, io::stdout()))
+        Self::through(io::stdout())
+    }
+
+    fn through(writer: impl Write + Send + 'static) -> Self {
+        Self::Through(BufWriter::with_capacity(WRITE_BYTES, Box::new(writer)))
     }
 
     /// Opens the file aside, and cuts off what lies beyond the first `bytes`.
     pub(super) fn file(path: &Path, bytes: u64) -> io::Result<Self> {
+        if is_no_file(path) {
+            return OpenOptions::new().write(true).open(path).map(Self::through);
+        }
         let aside = partial_path(path);
         let mut options = OpenOptions::new();
         let mut file = options.write(true).create(true).truncate(false).open(aside)?;
@@ -55,7 +63,7 @@ impl Output {
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Nowhere => Ok(()),
-            Self::Standard(writer) => writer.write_all(bytes),
+            Self::Through(writer) => writer.write_all(bytes),
             Self::File(file) => {
                 file.bytes += bytes.len() as u64;
                 file.writer.write_all(bytes)
@@ -67,7 +75,7 @@ impl Output {
     pub(super) fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Nowhere => Ok(()),
-            Self::Standard(writer) => writer.flush(),
+            Self::Through(writer) => writer.flush(),
             Self::File(file) => file.writer.flush(),
         }
     }
@@ -76,7 +84,7 @@ impl Output {
     pub(super) fn sync(&mut self) -> io::Result<u64> {
         self.flush()?;
         match self {
-            Self::Nowhere | Self::Standard(_) => Ok(0),
+            Self::Nowhere | Self::Through(_) => Ok(0),
             Self::File(file) => file.writer.get_ref().sync_data().map(|()| file.bytes),
         }
     }
@@ -84,7 +92,7 @@ impl Output {
     /// Where the file comes to lie, if it is one.
     pub(super) fn path(&self) -> Option<&Path> {
         match self {
-            Self::Nowhere | Self::Standard(_) => None,
+            Self::Nowhere | Self::Through(_) => None,
             Self::File(file) => Some(&file.path),
         }
     }
@@ -100,12 +108,20 @@ pub(super) fn take_name(path: &Path) -> io::Result<()> {
 
 /// Writes a small file so that it is there whole, or as it was.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if is_no_file(path) {
+        return OpenOptions::new().write(true).open(path)?.write_all(bytes);
+    }
     let aside = with_suffix(path, ".new");
     let mut file = File::create(&aside)?;
     file.write_all(bytes)?;
     file.sync_data()?;
     fs::rename(&aside, path)?;
     sync_folder(path)
+}
+
+/// Whether something is there that a file must not take the place of.
+pub(super) fn is_no_file(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| !found.is_file())
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {
@@ -121,4 +137,33 @@ pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileTypeExt as _;
+
+    use super::*;
+
+    /// Once, a run by root whose output was `/dev/null` put a file in its place.
+    #[test]
+    fn what_is_no_file_stays_what_it_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs");
+        assert!(made.success());
+        let read = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || [fs::read_to_string(&pipe), fs::read_to_string(&pipe)].map(|text| text.expect("text"))
+        });
+        let mut output = Output::file(&pipe, 0).expect("the pipe opens");
+        output.write(b"a line\n").expect("the pipe takes it");
+        assert_eq!(output.sync().expect("it is handed over"), 0);
+        drop(output);
+        take_name(&pipe).expect("there is nothing to do");
+        replace(&pipe, b"whole").expect("the pipe takes it");
+        assert_eq!(read.join().expect("the reader ends"), ["a line\n", "whole"]);
+        assert!(fs::metadata(&pipe).expect("it is there").file_type().is_fifo());
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1, "nothing lies beside it");
+    }
 }

@@ -20,7 +20,7 @@ use pipeline::ports::{AppendError, Appender, Ask, Hint, PortError, Sink, StopRea
 
 use super::checkpoint::{Checkpoint, Making};
 use super::frames::write_frame;
-use super::output::{Output, take_name};
+use super::output::{Output, is_no_file, take_name};
 use super::{OutputFormat, Place};
 
 /// How often a checkpoint is taken, at the next receipt.
@@ -61,7 +61,7 @@ pub(crate) struct Finished {
 struct Files {
     making: Making,
     format: OutputFormat,
-    /// The file of messages, if it is one.
+    /// The file of messages, if it is one, and so a run can go on from it.
     output_path: Option<PathBuf>,
     outputs: [Output; 3],
     chain: Chain,
@@ -118,8 +118,8 @@ impl FileSink {
         let making =
             Making::new(plan.digest(), input, files.format, files.dead.clone(), files.receipts.clone());
         let output_path = match &files.output {
-            Place::Standard => None,
-            Place::File(path) => Some(path.clone()),
+            Place::File(path) if !is_no_file(path) => Some(path.clone()),
+            Place::File(_) | Place::Standard => None,
         };
         let found = match &output_path {
             Some(path) => Checkpoint::read(path)?.filter(|found| found.making == making),
@@ -137,9 +137,9 @@ impl FileSink {
             Some(path) if !is_finished => Output::file(path, bytes),
             _ => Ok(Output::Nowhere),
         };
-        let messages = match &output_path {
-            Some(path) => open(Some(path), bytes[MESSAGES])?,
-            None => Output::standard(),
+        let messages = match &files.output {
+            Place::File(path) => open(Some(path), bytes[MESSAGES])?,
+            Place::Standard => Output::standard(),
         };
         let outputs = [
             messages,

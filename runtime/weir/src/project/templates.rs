@@ -9,7 +9,7 @@ use clap::ValueEnum;
 /// The languages that there is a template for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Language {
-    /// A component, by cargo.
+    /// A component, or a core module, by cargo.
     Rust,
     /// A core module, by Go's own compiler.
     Go,
@@ -85,12 +85,15 @@ const RUST: &[TemplateFile] = files! {
     "sdk/rust/Cargo.toml" => "weir-sdk/Cargo.toml",
     "sdk/rust/README.md" => "weir-sdk/README.md",
     "sdk/rust/examples/shout.rs" => "weir-sdk/examples/shout.rs",
-    "sdk/rust/src/bindings.rs" => "weir-sdk/src/bindings.rs",
+    "sdk/rust/src/component.rs" => "weir-sdk/src/component.rs",
+    "sdk/rust/src/core_module.rs" => "weir-sdk/src/core_module.rs",
     "sdk/rust/src/host.rs" => "weir-sdk/src/host.rs",
     "sdk/rust/src/lib.rs" => "weir-sdk/src/lib.rs",
     "sdk/rust/src/message.rs" => "weir-sdk/src/message.rs",
+    "sdk/rust/src/native.rs" => "weir-sdk/src/native.rs",
     "sdk/rust/src/reject.rs" => "weir-sdk/src/reject.rs",
     "sdk/rust/src/runtime.rs" => "weir-sdk/src/runtime.rs",
+    "sdk/rust/src/wire.rs" => "weir-sdk/src/wire.rs",
     "wit/README.md" => "weir-sdk/wit/README.md",
     "wit/transform.wit" => "weir-sdk/wit/transform.wit",
 };
