@@ -206,6 +206,13 @@ sdk_modules() {
     build sdk/python-hello.wasm sdk/python wit/transform.wit -- hello_python NEW
 }
 
+# The typed module of the benchmarks, as a core module beside the component.
+late_flights_core() {
+    cargo build --quiet --locked --release --target wasm32-unknown-unknown --target-dir target/guests \
+        --manifest-path tests/guests/Cargo.toml --example late_flights
+    cp "$guests/wasm32-unknown-unknown/release/examples/late_flights.wasm" "$1"
+}
+
 # Programs that know nothing of Weir, by the plain tools of their languages.
 commands() {
     build core/redact.wasm examples/commands/redact.rs -- \
@@ -231,6 +238,7 @@ tests)
     c_module multi
     c_module hostile
     zig_module multi
+    build core/late-flights-core.wasm tests/guests sdk/rust -- late_flights_core NEW
     sdk_modules
     commands
     ;;

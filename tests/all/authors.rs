@@ -145,6 +145,24 @@ fn a_project_in_rust_becomes_a_core_module() {
     assert!(text(author.type_in(&project, "weir try my-rust --payload quiet")).contains("QUIET"));
 }
 
+/// In a copy of all that it stands on, since it leaves its files beside its sources.
+#[test]
+fn the_example_in_four_languages_does_what_its_readme_says() {
+    let author = Author::new();
+    let tree = author.folder.path().join("tree");
+    std::fs::create_dir_all(tree.join("examples")).expect("made");
+    let from = |folder: &str| root().join(folder).display().to_string();
+    let copy = [from("plugins"), from("sdk"), from("wit")].join(" ");
+    author.type_in(&tree, &format!("cp -r {copy} . && cp -r {} examples", from("examples/languages")));
+    let example = tree.join("examples/languages");
+    let readme = std::fs::read_to_string(example.join("README.md")).expect("the example has a README");
+    let said = author.type_in(&example, &block(&readme, 0).join("\n"));
+    let said = [said.stdout, said.stderr].map(|text| String::from_utf8(text).expect("UTF-8")).concat();
+    for line in ["216 events, 214 messages, 2 dead letters, 1 receipts", "as expected"] {
+        assert!(readme.contains(line) && said.contains(line), "{line}: {said}");
+    }
+}
+
 /// A project that needs no compiler: its build copies a module that is there.
 fn copying_project(author: &Author, module: &str) -> PathBuf {
     let project = author.folder.path().join("copied");

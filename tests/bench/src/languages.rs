@@ -17,6 +17,7 @@ use weir_tests::guest;
 use weir_tests::process::root;
 
 use crate::pairs;
+use crate::rows::sandbox::plain_call_ns;
 
 /// The languages as they are called, and their modules: `<name>` and `<name>-hello`.
 const LANGUAGES: &[(&str, &str)] = &[
@@ -69,6 +70,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     if !options.only.is_empty() {
         return Ok(());
     }
+    let plain = plain_call_ns() / 1e3;
+    let yardstick = "In the same run a plain wasmtime call of a component, with such an event, took";
+    lines.extend([String::new(), format!("{yardstick} {plain:.2} µs.")]);
+    println!("{yardstick} {plain:.2} µs.");
     lines.extend([String::new(), END.to_owned()]);
     let text = std::fs::read_to_string(&options.readme)?;
     std::fs::write(&options.readme, replaced(&text, &lines.join("\n"))?)?;

@@ -1,15 +1,16 @@
-//! What limits each row. Of rows 8, 13 and 14 that is inferred from processor times and from what was varied;
-//! of the others it is what profiles showed (perf on the node and on the server, processor time of both).
+//! What limits each row, as profiles showed it: perf on all processes, and the processor time of each.
 //! Sentences, not measurements: whoever finds another limit writes it here.
 
 /// The limit of a row, by its number.
 pub(crate) fn of(id: &str) -> &'static str {
     match id {
         "1" | "2" => {
-            "the broker: of 20 s of processor for a million records the server takes 15; the two ids of each record \
-             cost it 2.5 s more than the bare append's single header"
+            "the broker: it takes two thirds of the processor; a record's two ids cost it 2 s a million (looking for headers \
+             in a longer block, and the map of ids), and the node's sandbox and digests 2 s more than the bare append"
         }
-        "3" => "the broker, as in row 1; masking runs beside it on what the server leaves of two cores",
+        "3" => {
+            "the guest: masking in the sandbox takes 1.8 times as long as native, on what the server leaves of two cores"
+        }
         "4a" | "4b" => {
             "the guest and the copy: half is the guest's own code, for x86-64-v2; half is wasmtime's lowering and \
              lifting, a realloc for each string"
@@ -19,10 +20,18 @@ pub(crate) fn of(id: &str) -> &'static str {
         "7a" | "7b" | "7c" | "7d" => {
             "the kernel: wake-ups between three processes on two cores; on file, the server's writes"
         }
-        "8a" | "8b" => "the sandbox: one call for each line; the broker is idle",
+        "8a" | "8b" => {
+            "the sandbox: its threads take two thirds of the processor, a third of that in the guest and an eighth in SHA-256; \
+             the server takes a fifth, in copies"
+        }
         "9a" => "the guest: jaq's values, allocated and freed in the sandbox",
-        "9b" | "9c" => "the call of a component, then parsing JSON in the guest",
-        "10" => "the broker: both streams are delivered by it, message by message; then execution",
+        "9b" | "9c" => {
+            "the guest: parsing JSON without the wide vectors that native code has; then SHA-256 and resetting instances"
+        }
+        "10" => {
+            "the broker: two fifths of the processor go into delivering an event's two messages, the rest into executing \
+             it and taking both apart"
+        }
         "11a" => "compiling: cranelift on two cores, then the pipeline's first look at its streams",
         "11b" => "the broker: some twenty requests for each pipeline",
         "11c" => "nothing: the next module is compiled and loaded before the swap",
@@ -31,10 +40,11 @@ pub(crate) fn of(id: &str) -> &'static str {
         }
         "12a" | "12b" | "12c" => "buffers of connections; instances' memory is pooled and given back",
         "13a" | "13b" => {
-            "the broker: a round of consensus for each batch of records, and three servers on two cores"
+            "the broker: three servers on two cores, each of which looks at the ids; the cores are idle for a sixth of the \
+             time, waiting for a majority"
         }
         "13c" => "the disk: one sync for each write of the server",
-        "14a" => "the broker, as in row 1; and with few events for each pipeline, the requests that start it",
+        "14a" => "the broker, as in row 1",
         "14b" | "14d" => "the broker, as in row 1, until steps or work take more than its core leaves",
         "14c" => "copies: in the server, in the kernel, into the guest and out of it",
         "15" => {

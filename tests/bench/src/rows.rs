@@ -62,10 +62,10 @@ pub(crate) fn run(suite: &Suite) -> anyhow::Result<()> {
     for (numbers, what, measure) in rows {
         let wanted = suite.rows.is_empty() || numbers.iter().any(|number| suite.rows.contains(number));
         if wanted {
-            eprint!("== {what}");
+            eprintln!("== {what}");
             let started = Instant::now();
             report.rows.extend(measure(&bench)?);
-            eprintln!(", {:.0} s", started.elapsed().as_secs_f64());
+            eprintln!("    took {:.0} s", started.elapsed().as_secs_f64());
         }
     }
     report.print();

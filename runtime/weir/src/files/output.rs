@@ -1,5 +1,5 @@
-//! A file that is written aside and takes its name when it is whole: `<name>.partial` until then. What is there
-//! and is no file, such as a pipe or `/dev/null`, stays what it is, and is written to as it is.
+//! A file that is written aside and takes its name when it is whole: `<name>.partial` until then. What is
+//! there and is no file, such as a pipe or `/dev/null`, stays what it is, and is written to as it is.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -152,17 +152,20 @@ mod tests {
         let pipe = folder.path().join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs");
         assert!(made.success());
-        let read = std::thread::spawn({
+        let reader = || {
             let pipe = pipe.clone();
-            move || [fs::read_to_string(&pipe), fs::read_to_string(&pipe)].map(|text| text.expect("text"))
-        });
+            std::thread::spawn(move || fs::read_to_string(&pipe).expect("text"))
+        };
+        let read = reader();
         let mut output = Output::file(&pipe, 0).expect("the pipe opens");
         output.write(b"a line\n").expect("the pipe takes it");
         assert_eq!(output.sync().expect("it is handed over"), 0);
         drop(output);
         take_name(&pipe).expect("there is nothing to do");
+        assert_eq!(read.join().expect("the reader ends"), "a line\n");
+        let read = reader();
         replace(&pipe, b"whole").expect("the pipe takes it");
-        assert_eq!(read.join().expect("the reader ends"), ["a line\n", "whole"]);
+        assert_eq!(read.join().expect("the reader ends"), "whole");
         assert!(fs::metadata(&pipe).expect("it is there").file_type().is_fifo());
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1, "nothing lies beside it");
     }

@@ -25,7 +25,7 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let (input, lines) = input(bench, folder.path())?;
     let config = format!("[steps.config]\nfilter = {}\n", serde_json::to_string(FILTER)?);
     let select = Batch::new(folder.path(), &input, lines, "json-select", "json_select", &config)?;
-    let typed = Batch::new(folder.path(), &input, lines, "late-flights", "late_flights", "")?;
+    let typed = Batch::new(folder.path(), &input, lines, "late-flights", "late-flights-core", "")?;
     let native = || {
         let mut command = Command::new(world::native());
         command.arg("late-flights").arg(&input);

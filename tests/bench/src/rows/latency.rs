@@ -37,7 +37,7 @@ const LATENCY_NS_MAX: u64 = 60_000_000_000;
 pub(crate) fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let nats = NatsServer::start();
     let node = world::node(&world::weir(), &nats, &[]);
-    let seconds = bench.size(8, 2);
+    let seconds = bench.size(8, 1);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut rows = Vec::new();
     for (storage, kept) in [(Storage::Memory, "memory"), (Storage::File, "file")] {
@@ -72,7 +72,7 @@ pub(crate) fn while_compiling(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let (mut compiling, mut quiet) = (Latencies::new()?, Latencies::new()?);
     let mut uploads = 0;
     let compared = pairs::compare(
-        bench.pairs(3),
+        bench.pairs(bench.size(3, 1)),
         || {
             uploads += 1;
             let large = [&module[..], &custom_section(uploads)].concat();

@@ -65,6 +65,14 @@ pub(crate) fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
+/// What a plain wasmtime call of a component takes, in nanoseconds, by which machines can be told apart.
+pub(crate) fn plain_call_ns() -> f64 {
+    let plain = Plain::new(&guest("upper")).expect("plain wasmtime takes the guest");
+    let mut instance = plain.start(&event()).expect("plain wasmtime starts the guest");
+    let mut figures: Vec<f64> = (0..9).map(|_| per_call(40_000, || instance.call())).collect();
+    pairs::median(&mut figures)
+}
+
 /// The event that every side is given: 256 bytes under a short subject, with one header.
 pub(crate) fn event() -> Event {
     Event {
