@@ -206,11 +206,11 @@ sdk_modules() {
     build sdk/python-hello.wasm sdk/python wit/transform.wit -- hello_python NEW
 }
 
-# The typed module of the benchmarks, as a core module beside the component.
-late_flights_core() {
+# core_example NAME WASM: one of the tests' modules in Rust as a core module, beside the component.
+core_example() {
     cargo build --quiet --locked --release --target wasm32-unknown-unknown --target-dir target/guests \
-        --manifest-path tests/guests/Cargo.toml --example late_flights
-    cp "$guests/wasm32-unknown-unknown/release/examples/late_flights.wasm" "$1"
+        --manifest-path tests/guests/Cargo.toml --example "$1"
+    cp "$guests/wasm32-unknown-unknown/release/examples/$1.wasm" "$2"
 }
 
 # Programs that know nothing of Weir, by the plain tools of their languages.
@@ -238,7 +238,8 @@ tests)
     c_module multi
     c_module hostile
     zig_module multi
-    build core/late-flights-core.wasm tests/guests sdk/rust -- late_flights_core NEW
+    build core/late-flights-core.wasm tests/guests sdk/rust -- core_example late_flights NEW
+    build core/upper-core.wasm tests/guests sdk/rust -- core_example upper NEW
     sdk_modules
     commands
     ;;

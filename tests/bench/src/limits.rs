@@ -32,7 +32,7 @@ pub(crate) fn of(id: &str) -> &'static str {
             "the broker: two fifths of the processor go into delivering an event's two messages, the rest into executing \
              it and taking both apart"
         }
-        "11a" => "compiling: cranelift on two cores, then the pipeline's first look at its streams",
+        "11a" | "11e" => "compiling: cranelift on two cores, then the pipeline's first look at its streams",
         "11b" => "the broker: some twenty requests for each pipeline",
         "11c" => "nothing: the next module is compiled and loaded before the swap",
         "11d" => {
