@@ -1,12 +1,15 @@
 //! A jq program: compiled from its text, run on a value.
 
 use jaq_core::data::JustLut;
+use jaq_core::load::parse::Def;
 use jaq_core::load::{self, Arena, File, Loader};
 use jaq_core::native::{Fun, run, v};
 use jaq_core::{Compiler, Ctx, DataT, Filter, Vars, compile};
 use jaq_json::Val;
 use serde::Deserialize;
 use weir_sdk::{Reject, Result};
+
+use crate::definitions;
 
 /// What would make an output depend on more than the input, or end the module: taken out of the language.
 const ABSENT: [&str; 6] = ["now", "env", "localtime", "strflocaltime", "halt", "halt_error"];
@@ -48,8 +51,7 @@ impl TryFrom<String> for Program {
 
     fn try_from(code: String) -> Result<Self, String> {
         let arena = Arena::default();
-        let definitions = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
-        let loader = Loader::new(definitions.filter(|definition| !ABSENT.contains(&definition.name)));
+        let loader = Loader::new(definitions::needed(definitions().collect(), &code));
         let modules = loader.load(&arena, File { code: code.as_str(), path: () }).map_err(|errors| {
             errors.first().map_or_else(String::new, |(file, error)| explain_load(file.code, error))
         })?;
@@ -62,6 +64,12 @@ impl TryFrom<String> for Program {
             )?;
         Ok(Self { filter, names_event: code.contains(EVENT) })
     }
+}
+
+/// The definitions of the language, each of which sees itself and those before it.
+pub(crate) fn definitions() -> impl Iterator<Item = Def<&'static str>> {
+    let all = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
+    all.filter(|definition| !ABSENT.contains(&definition.name))
 }
 
 /// The functions of the language.
