@@ -112,7 +112,8 @@ hello_rust() {
     project rust
     mkdir "$guests/hello/rust/weir-sdk"
     cp -rL sdk/rust/{Cargo.toml,README.md,examples,src,wit} "$guests/hello/rust/weir-sdk"
-    rust "$guests/hello/rust" hello "$1" "$2"
+    # As the template's own weir.toml has it.
+    RUSTFLAGS=-Ctarget-feature=+simd128 rust "$guests/hello/rust" hello "$1" "$2"
 }
 
 reference_assemblyscript() {
