@@ -73,16 +73,34 @@ fn a_module_is_compiled_while_nobody_waits() {
         (&ready["state"], &ready["reason"], &ready["kind"]),
         (&json!("ready"), &json!(null), &json!("component"))
     );
-    // Its shape is right, and its import's type is not: only linking finds that.
-    let exports = r#"(memory (export "memory") 1)
-        (func (export "weir_alloc") (param i32) (result i32) i32.const 0)
-        (func (export "weir_process") (param i32 i32) (result i64) i64.const 0)"#;
-    let misfit = format!(r#"(module (import "weir" "log" (func (param i64))) {exports})"#);
-    let refused = upload(&wat::parse_str(misfit).expect("the text is WebAssembly"));
+    let refused = upload(&misfit(0));
     assert_eq!(refused["state"], "refused");
     let reason = refused["reason"].as_str().unwrap_or_default();
     assert!(reason.contains("cannot be linked") && reason.contains("weir::log"), "{reason}");
     assert_eq!(module_count(&world), 1, "nothing is kept of what is refused");
+}
+
+/// A module whose shape is right and whose import's type is not: only linking finds that.
+fn misfit(number: u32) -> Vec<u8> {
+    let exports = r#"(memory (export "memory") 1)
+        (func (export "weir_alloc") (param i32) (result i32) i32.const 0)
+        (func (export "weir_process") (param i32 i32) (result i64) i64.const 0)"#;
+    let text =
+        format!(r#"(module (import "weir" "log" (func (param i64))) {exports} (func $f{number} nop))"#);
+    wat::parse_str(text).expect("the text is WebAssembly")
+}
+
+/// Between its compilation and the word that it was refused, a module was once unknown for a moment.
+#[test]
+fn a_module_is_known_until_it_is_refused() {
+    let world = World::new();
+    for number in 0..100 {
+        let module = misfit(number);
+        let request = world.api().request("POST", "/v1/modules").header("content-type", "application/wasm");
+        request.header("prefer", "respond-async").send(&module).expect(202);
+        let path = format!("/v1/modules/{}", Digest::of(&module));
+        while world.api().get(&path).expect(200).json()["state"] == "compiling" {}
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! refused is remembered for a while, and that nothing of it is kept.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use api::{Code, NodeError};
@@ -32,11 +32,19 @@ pub(crate) struct Admissions {
 
 #[derive(Default)]
 struct Shared {
-    compiling: BTreeMap<Digest, watch::Receiver<Outcome>>,
+    compiling: BTreeMap<Digest, Compiling>,
     /// With the order in which they were refused.
     refused: BTreeMap<Digest, (u64, ModuleInfo, String)>,
     refusals: u64,
     tasks: JoinSet<()>,
+}
+
+/// A module at the compiler.
+#[derive(Clone)]
+struct Compiling {
+    outcome: watch::Receiver<Outcome>,
+    /// What it is, from when it was looked at: it may be forgotten before the refusal is told.
+    info: Arc<OnceLock<ModuleInfo>>,
 }
 
 /// What is known of a module that is not in the bucket.
@@ -80,30 +88,43 @@ impl Admissions {
 
     /// What is known of a module that is not in the bucket; none if it never came, or is forgotten.
     pub(crate) async fn standing(&self, digest: Digest) -> Option<Standing> {
-        if let Some((_, info, reason)) = lock(&self.shared).refused.get(&digest) {
-            return Some(Standing::Refused(info.clone(), reason.clone()));
+        if let Some(standing) = self.told(digest)? {
+            return Some(standing);
         }
-        if !lock(&self.shared).compiling.contains_key(&digest) {
-            return None;
+        match self.library.info(digest).await {
+            Ok(info) => Some(Standing::Compiling(info)),
+            // It was looked at, refused and forgotten meanwhile.
+            Err(_) => self.told(digest).flatten(),
         }
-        self.library.info(digest).await.ok().map(Standing::Compiling)
+    }
+
+    /// What was found out of a module; none inside if it is still to be looked at, none at all if it is unknown.
+    fn told(&self, digest: Digest) -> Option<Option<Standing>> {
+        let shared = lock(&self.shared);
+        if let Some((_, info, reason)) = shared.refused.get(&digest) {
+            return Some(Some(Standing::Refused(info.clone(), reason.clone())));
+        }
+        let info = shared.compiling.get(&digest)?.info.get();
+        Some(info.cloned().map(Standing::Compiling))
     }
 
     fn join_or_spawn(&self, digest: Digest, was_stored: WasStored) -> Option<watch::Receiver<Outcome>> {
         let mut shared = lock(&self.shared);
         while shared.tasks.try_join_next().is_some() {}
         if let Some(running) = shared.compiling.get(&digest) {
-            return Some(running.clone());
+            return Some(running.outcome.clone());
         }
         if shared.compiling.len() >= COMPILING_MAX {
             return None;
         }
         shared.refused.remove(&digest);
         let (sender, receiver) = watch::channel(None);
-        shared.compiling.insert(digest, receiver.clone());
+        let info = Arc::new(OnceLock::new());
+        let compiling = Compiling { outcome: receiver.clone(), info: info.clone() };
+        shared.compiling.insert(digest, compiling);
         let (library, own) = (self.library.clone(), Arc::downgrade(&self.shared));
         shared.tasks.spawn(async move {
-            let outcome = admit(&library, digest, was_stored).await;
+            let outcome = admit(&library, digest, was_stored, &info).await;
             if let Some(shared) = own.upgrade() {
                 lock(&shared).end(digest, &outcome);
             }
@@ -125,11 +146,19 @@ pub(crate) enum WasStored {
 /// Why a module is not taken, and what it is, where that is known.
 type Refused = (LoadError, Option<ModuleInfo>);
 
-async fn admit(library: &Library, digest: Digest, was_stored: WasStored) -> Result<bool, Refused> {
+async fn admit(
+    library: &Library,
+    digest: Digest,
+    was_stored: WasStored,
+    looked_at: &OnceLock<ModuleInfo>,
+) -> Result<bool, Refused> {
     // What is refused by its bytes is refused before it waits for the compiler.
     let info = library.info(digest).await.map_err(|error| (error, None));
     let admitted = match &info {
-        Ok(info) => library.admit(digest).await.map_err(|error| (error, Some(info.clone()))),
+        Ok(info) => {
+            looked_at.get_or_init(|| info.clone());
+            library.admit(digest).await.map_err(|error| (error, Some(info.clone())))
+        }
         Err(error) => Err(error.clone()),
     };
     if admitted.is_err() && was_stored == WasStored::No {

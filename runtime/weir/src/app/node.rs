@@ -222,10 +222,11 @@ impl Node for WeirNode {
         reply(async move {
             let stored = match self.require_module(digest, Code::ModuleNotFound).await {
                 Ok(stored) => stored,
-                Err(error) => {
-                    let standing = self.admissions.standing(digest).await;
-                    return standing.map(|standing| view::standing(digest, standing)).ok_or(error);
-                }
+                Err(error) => match self.admissions.standing(digest).await {
+                    Some(standing) => return Ok(view::standing(digest, standing)),
+                    // It may have come into the bucket between the two looks.
+                    None => self.require_module(digest, Code::ModuleNotFound).await.map_err(|_| error)?,
+                },
             };
             let (tags, pipelines) = (self.catalog()?.tags().await?, self.catalog()?.pipelines().await?);
             self.describe(stored, &tags, &pipelines).await

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use model::Digest;
 use store::StoreError;
 
-use super::admission::{Admissions, WasStored};
+use super::admission::{Admissions, Standing, WasStored};
 use super::errors::load_error;
 use super::view;
 
@@ -59,7 +59,15 @@ impl ModuleUpload for Upload {
             let was_stored = if stored.existed { WasStored::Yes } else { WasStored::No };
             let admission = self.admissions.begin(stored.digest, was_stored).await?;
             let ended = admission.wait(wait).await.map_err(|error| load_error(&error))?;
-            let info = self.admissions.library().info(stored.digest).await;
+            let standing = match ended {
+                Some(_) => None,
+                None => self.admissions.standing(stored.digest).await,
+            };
+            let info = match standing {
+                // It may be refused and forgotten by now, which its description tells.
+                Some(Standing::Compiling(info) | Standing::Refused(info, _)) => Ok(info),
+                None => self.admissions.library().info(stored.digest).await,
+            };
             let module = view::module(stored.digest, info.map_err(|error| load_error(&error))?);
             Ok(match ended {
                 Some(true) => (module, Written::Existed),
