@@ -98,7 +98,8 @@ impl Admissions {
         }
     }
 
-    /// What was found out of a module; none inside if it is still to be looked at, none at all if it is unknown.
+    /// What was found out of a module; none inside if it is still to be looked at, none at all if it is
+    /// unknown.
     fn told(&self, digest: Digest) -> Option<Option<Standing>> {
         let shared = lock(&self.shared);
         if let Some((_, info, reason)) = shared.refused.get(&digest) {
