@@ -37,7 +37,7 @@ fn replicated(bench: &Bench, id: &str, sync: SyncWrites, events: u64) -> anyhow:
         Ok(world::run_pipeline(nats, &node, &pipeline, events).events_per_second)
     };
     let bare = || Ok(world::run_relay(nats, Kind::Chain, Work::Nothing, events, SERVERS).events_per_second);
-    let compared = pairs::compare(bench.pairs(5), weir, bare)?;
+    let compared = pairs::compare(bench.pairs(bench.size(5, 1)), weir, bare)?;
     let synced = if sync == SyncWrites::Always { ", sync_interval: always" } else { "" };
     let name = format!("row 1 on {SERVERS} servers, R{SERVERS}{synced}, against the bare append there");
     Ok(Row::compared(id, &name, &compared, Goal::AtLeast(0.95), "events/s"))
