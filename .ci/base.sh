@@ -17,4 +17,16 @@ if [ ! -e "$base/.git" ]; then
     git worktree add --quiet --detach "$base" "$revision"
 fi
 git -C "$base" checkout --quiet --detach "$revision"
-cargo build --locked --release --manifest-path "$base/Cargo.toml" -p weir
+# What this tree has compiled of dependencies serves there too; its own crates do not.
+if [ -d target/release/deps ] && [ ! -d "$base/target/release" ]; then
+    mkdir -p "$base/target"
+    cp -al target/release "$base/target"
+    members=$(cargo metadata --no-deps --format-version 1 --manifest-path "$base/Cargo.toml" \
+        | python3 -c 'import json, sys; print(*("-p" + p["name"] for p in json.load(sys.stdin)["packages"]))')
+    # shellcheck disable=SC2086
+    cargo clean --quiet --release --manifest-path "$base/Cargo.toml" $members
+fi
+packages=(-p weir)
+# With what it is built with here, so that dependencies have the same features.
+if [ -e "$base/tests/bench/Cargo.toml" ]; then packages+=(-p weir-bench); fi
+cargo build --locked --release --manifest-path "$base/Cargo.toml" "${packages[@]}"
