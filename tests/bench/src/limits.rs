@@ -18,7 +18,8 @@ pub(crate) fn of(id: &str) -> &'static str {
         "5" => "the call: MessagePack in and out, fuel and the way into the store",
         "6a" | "6b" => "the kernel: page faults and madvise of fresh linear memory",
         "7a" | "7b" | "7c" | "7d" => {
-            "the kernel: wake-ups between three processes on two cores; on file, the server's writes"
+            "the kernel: waking and switching threads on two cores, half of the node's processor time; on file, the server's \
+             writes"
         }
         "8a" | "8b" => {
             "the sandbox: its threads take two thirds of the processor, a third of that in the guest and an eighth in SHA-256; \

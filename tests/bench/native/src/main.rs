@@ -1,4 +1,4 @@
-//! Runs one of the native sides.
+//! Runs one of the native sides, or the load.
 
 use std::path::PathBuf;
 
@@ -9,6 +9,8 @@ use clap::Parser;
 enum Side {
     /// One of the relays, until it is killed.
     Relay(native::relay::Options),
+    /// Publishes events at a rate, and tells how long each took to its end.
+    Load(native::load::Options),
     /// Selects late flights from a file.
     LateFlights {
         /// Flights, a JSON object a line.
@@ -19,6 +21,7 @@ enum Side {
 fn main() -> anyhow::Result<()> {
     match Side::parse() {
         Side::Relay(options) => native::relay::run(&options),
+        Side::Load(options) => native::load::run(&options),
         Side::LateFlights { input } => native::flights::select(&input),
     }
 }
