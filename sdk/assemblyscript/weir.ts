@@ -78,8 +78,11 @@ export class Event {
   }
 }
 
+/** What a transform answers: one message, or what `send`, `sendAll`, `drop` and `reject` give. */
+export abstract class Answer {}
+
 /** What comes out of a transform. */
-export class Message {
+export class Message extends Answer {
   constructor(
     public payload: Uint8Array,
     private ownHeaders: Header[] | null = null,
@@ -87,7 +90,9 @@ export class Message {
     public subject: string | null = null,
     /** For this file alone: the event whose headers the message has, where it has none of its own. */
     public from: Event | null = null,
-  ) {}
+  ) {
+    super();
+  }
 
   /** A message without headers. */
   static text(text: string): Message {
@@ -110,33 +115,24 @@ export class Message {
   }
 }
 
-/** What a transform answers: see `send`, `sendAll`, `drop` and `reject`. */
-export class Answer {
-  constructor(
-    public messages: Message[],
-    /** Why the event is refused; null where it is not. */
-    public reason: string | null = null,
-  ) {}
-}
-
 /** Sends one message. */
 export function send(message: Message): Answer {
-  return new Answer([message]);
+  return message;
 }
 
 /** Sends messages, in this order. */
 export function sendAll(messages: Message[]): Answer {
-  return new Answer(messages);
+  return new Messages(messages);
 }
 
 /** Sends nothing. */
 export function drop(): Answer {
-  return new Answer([]);
+  return new Messages([]);
 }
 
 /** Refuses the event: it becomes a dead letter with this reason. */
 export function reject(reason: string): Answer {
-  return new Answer([], reason);
+  return new Rejection(reason);
 }
 
 /** Makes a function the transform of this module. It can use variables of its file, and no others. */
@@ -194,16 +190,16 @@ export function isUtf8(bytes: Uint8Array): bool {
 /** A copy with the letters a to z as capitals. */
 export function upper(bytes: Uint8Array): Uint8Array {
   const length = <usize>bytes.length;
-  const copy = new Uint8Array(bytes.length);
-  const from = bytes.dataStart, to = copy.dataStart;
-  const ones: u64 = 0x0101010101010101;
+  const buffer = unfilled(length);
+  const copy = Uint8Array.wrap(buffer);
+  const from = bytes.dataStart, to = changetype<usize>(buffer);
   let at: usize = 0;
-  // Eight letters at once: the highest bit of each byte says whether it is one, and moves to where 32 is.
-  for (; at + 8 <= length; at += 8) {
-    const word = load<u64>(from + at);
-    const low = word & (ones * 0x7f);
-    const letters = ((low + ones * (0x80 - 0x61)) ^ (low + ones * (0x7f - 0x7a))) & ~word & (ones * 0x80);
-    store<u64>(to + at, word - (letters >> 2));
+  if (ASC_FEATURE_SIMD) {
+    for (; at + 16 <= length; at += 16) {
+      const word = v128.load(from + at);
+      const isLetter = i8x16.lt_u(i8x16.sub(word, i8x16.splat(0x61)), i8x16.splat(26));
+      v128.store(to + at, i8x16.sub(word, v128.and(isLetter, i8x16.splat(32))));
+    }
   }
   for (; at < length; at++) {
     const byte = load<u8>(from + at);
@@ -234,7 +230,7 @@ export function weir_alloc(length: i32): usize {
     garbage = 0;
     pages = max(<usize>memory.size(), PAGES_MIN);
   }
-  eventBytes = new ArrayBuffer(length);
+  eventBytes = unfilled(length);
   return changetype<usize>(eventBytes);
 }
 
@@ -267,6 +263,25 @@ export function trace(
 ): void {
   const values = [a, b, c, d, e].slice(0, count);
   log(Level.Debug, count > 0 ? message + " " + values.join(", ") : message);
+}
+
+/** The answer of `sendAll` and `drop`. */
+class Messages extends Answer {
+  constructor(public list: Message[]) {
+    super();
+  }
+}
+
+/** The answer of `reject`. */
+class Rejection extends Answer {
+  constructor(public reason: string) {
+    super();
+  }
+}
+
+/** A buffer for what is written over whole, which a new `ArrayBuffer` would fill with zeros first. */
+function unfilled(length: usize): ArrayBuffer {
+  return changetype<ArrayBuffer>(__new(length, idof<ArrayBuffer>()));
 }
 
 // What an event leaves behind, roughly, in bytes. An instance that lives for 256 small events never tidies up.
@@ -341,9 +356,10 @@ function take(length: u32): usize {
 /** A number of 1, 2, 4 or 8 bytes, the highest first. */
 function readNumber(width: u32): u64 {
   const start = take(width);
-  let value: u64 = 0;
-  for (let i: u32 = 0; i < width; i++) value = (value << 8) | load<u8>(start + i);
-  return value;
+  if (width == 1) return load<u8>(start);
+  if (width == 2) return bswap<u16>(load<u16>(start));
+  if (width == 4) return bswap<u32>(load<u32>(start));
+  return bswap<u64>(load<u64>(start));
 }
 
 function readUnsigned(): u64 {
@@ -395,14 +411,19 @@ let written: u32 = 0;
 
 function writeAnswer(answer: Answer): u32 {
   written = 0;
-  const reason = answer.reason;
   writeArray(2);
-  writeByte(reason == null ? 0 : 1);
-  if (reason != null) {
-    writeText(reason);
+  if (answer instanceof Rejection) {
+    writeByte(1);
+    writeText(changetype<Rejection>(answer).reason);
     return written;
   }
-  const messages = answer.messages;
+  writeByte(0);
+  if (answer instanceof Message) {
+    writeArray(1);
+    writeMessage(changetype<Message>(answer));
+    return written;
+  }
+  const messages = changetype<Messages>(answer).list;
   writeArray(messages.length);
   for (let i = 0; i < messages.length; i++) writeMessage(unchecked(messages[i]));
   return written;
@@ -453,7 +474,9 @@ function room(more: u32): void {
 /** Writes the lowest `width` bytes of a number, the highest first, where there is room. */
 function writeNumber(width: u32, value: u32): void {
   const to = changetype<usize>(answerBytes) + written;
-  for (let i: u32 = 0; i < width; i++) store<u8>(to + i, value >> (8 * (width - 1 - i)));
+  if (width == 1) store<u8>(to, value);
+  else if (width == 2) store<u16>(to, bswap<u16>(<u16>value));
+  else store<u32>(to, bswap<u32>(value));
   written += width;
 }
 

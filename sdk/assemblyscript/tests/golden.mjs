@@ -101,7 +101,7 @@ test("damaged events are refused or read, never beyond their end", () => {
   }
 });
 
-test("letters are changed eight at a time as one at a time", () => {
+test("letters are changed sixteen at a time as one at a time", () => {
   const { answer } = instance();
   const all = Buffer.from(Array.from({ length: 256 + 5 }, (_, i) => i & 255));
   const upper = all.map((byte) => (byte >= 0x61 && byte <= 0x7a ? byte - 32 : byte));

@@ -35,6 +35,16 @@ test("a message keeps the event's headers only where it is asked to", () => {
   ]);
 });
 
+test("headers that the event did not come with are looked at, wherever they stand", () => {
+  const replace = (event) => {
+    event.headers = [["A", 1]];
+    return event.message("x");
+  };
+  assert.throws(() => answered(replace), { name: "TypeError", message: /a header's value/ });
+  const bytes = (event) => ({ payload: event.payload, headers: [["A"]] });
+  assert.throws(() => answered(bytes), { name: "TypeError", message: /name and value/ });
+});
+
 test("an event shows what it is", () => {
   const facts = (event) => ({ json: [event.subject, event.sequence, String(event.timestampNs), event.text()] });
   const fields = { subject: "a", sequence: 7, timestampNs: 1_767_225_600_123_456_789n, payload: "größer" };

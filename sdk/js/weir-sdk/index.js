@@ -12,6 +12,7 @@ import * as host from "weir:transform/host";
 import * as language from "weir:transform/language";
 
 const { isArray } = Array;
+const { setPrototypeOf } = Object;
 
 let isServing = false;
 let testTimestampNs;
@@ -23,14 +24,13 @@ export class Reject extends Error {
 }
 
 class Event {
-  constructor(raw) {
-    this.subject = raw.subject;
-    this.payload = raw.payload;
-    this.headers = raw.headers;
-    this.sequence = raw.sequence;
+  // Makes an event of the world's: the same object, since a copy would cost as much as all the rest of this file.
+  static of(raw) {
     // The world's integers arrive as numbers, which are exact up to 2^53: enough for most sequences, and not for
     // nanoseconds.
-    if (raw.sequence > 9007199254740991) this.sequence = BigInt(language.sequence());
+    delete raw.timestampNs;
+    if (raw.sequence > 9007199254740991) raw.sequence = BigInt(language.sequence());
+    return setPrototypeOf(raw, Event.prototype);
   }
 
   get timestampNs() {
@@ -69,11 +69,11 @@ export function transform(handler) {
     isServing = true;
     try {
       if (config === undefined) config = JSON.parse(configText() || "{}");
-      const event = new Event(raw);
-      const answer = handler(event, config);
+      const { headers } = raw;
+      const answer = handler(Event.of(raw), config);
       if (answer === undefined || answer === null) return [];
-      if (isArray(answer)) return answer.map((each) => message(each, raw));
-      return [message(answer, raw)];
+      if (isArray(answer)) return answer.map((each) => message(each, headers));
+      return [message(answer, headers)];
     } catch (error) {
       if (!(error instanceof Reject)) language.fail(described(error));
       throw error;
@@ -83,7 +83,7 @@ export function transform(handler) {
 
 // The world's message of an answer. Written for the interpreter: what every event passes is a few plain steps, and
 // what the event itself gave is not looked at again.
-function message(answer, raw) {
+function message(answer, eventHeaders) {
   if (typeof answer !== "object" || answer === null) wrong(answer);
   const json = answer.json;
   let subject = answer.subject;
@@ -91,16 +91,16 @@ function message(answer, raw) {
   else if (subject !== null) checked(subject, "a subject");
   let headers = answer.headers;
   if (headers === undefined) headers = [];
-  else if (headers !== raw.headers) checkHeaders(headers);
+  else if (headers !== eventHeaders) checkHeaders(headers);
   let payload = answer.payload;
   if (json !== undefined) payload = encode(JSON.stringify(json));
   else if (typeof payload === "string") payload = encode(payload);
-  else if (payload !== raw.payload) payload = bytes(payload, answer);
+  else if (!(payload instanceof Uint8Array)) payload = bytes(payload, answer);
+  else if (headers === answer.headers) return answer;
   return { subject, payload, headers };
 }
 
 function bytes(payload, answer) {
-  if (payload instanceof Uint8Array) return payload;
   if (payload !== undefined) throw new TypeError(`a payload is text or a Uint8Array, not ${kind(payload)}`);
   if (ArrayBuffer.isView(answer)) wrong(answer);
   if (typeof answer.then === "function") {

@@ -65,12 +65,21 @@ pub(crate) fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// What a plain wasmtime call of a component takes, in nanoseconds, by which machines can be told apart.
-pub(crate) fn plain_call_ns() -> f64 {
-    let plain = Plain::new(&guest("upper")).expect("plain wasmtime takes the guest");
-    let mut instance = plain.start(&event()).expect("plain wasmtime starts the guest");
-    let mut figures: Vec<f64> = (0..9).map(|_| per_call(40_000, || instance.call())).collect();
-    pairs::median(&mut figures)
+/// Plain wasmtime and an instance of the guest `upper` in it: a call of that is what machines, and a machine's
+/// moments, can be told apart by.
+pub(crate) struct Yardstick(PlainInstance);
+
+impl Yardstick {
+    /// Compiles and starts it.
+    pub(crate) fn new() -> Self {
+        let plain = Plain::new(&guest("upper")).expect("plain wasmtime takes the guest");
+        Self(plain.start(&event()).expect("plain wasmtime starts the guest"))
+    }
+
+    /// Makes so many calls, and says how many nanoseconds one took.
+    pub(crate) fn per_call(&mut self, calls: u32) -> f64 {
+        per_call(calls, || self.0.call())
+    }
 }
 
 /// The event that every side is given: 256 bytes under a short subject, with one header.
