@@ -1,6 +1,6 @@
 //! What is done with a selected value.
 
-use std::fmt::Write as _;
+use std::borrow::Cow;
 
 use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
@@ -42,37 +42,37 @@ impl Action {
         Ok(match self {
             Self::Drop => None,
             Self::Redact(text) => Some(text.clone()),
-            Self::Hash(_) | Self::Tokenise(_) if value == "null" => Some(value.to_owned()),
-            Self::Hash(salted) => {
-                Some(hex(&salted.clone().chain_update(content(value)?.as_bytes()).finalize()))
-            }
-            Self::Tokenise(keyed) => {
-                let token = keyed.clone().chain_update(content(value)?.as_bytes()).finalize().into_bytes();
-                Some(hex(&token[..TOKEN_BYTES]))
-            }
+            Self::Hash(salted) => Some(match text(value)? {
+                Some(text) => hex(&salted.clone().chain_update(text.as_bytes()).finalize()),
+                None => value.to_owned(),
+            }),
+            Self::Tokenise(keyed) => Some(match text(value)? {
+                Some(text) => {
+                    let token = keyed.clone().chain_update(text.as_bytes()).finalize().into_bytes();
+                    hex(&token[..TOKEN_BYTES])
+                }
+                None => value.to_owned(),
+            }),
         })
     }
 }
 
-/// What a value says: a string's characters, anything else as it is written.
-fn content(value: &str) -> Result<String, &'static str> {
-    match value.as_bytes().first() {
-        Some(b'{' | b'[') => {
-            Err("an object or array has no one text: select what is in it, or redact or drop it")
-        }
-        Some(b'"') => {
-            serde_json::from_str(value).map_err(|_| "the string has an escape that is no character")
-        }
-        _ => Ok(value.to_owned()),
+/// What a value says; none for `null`, which stays.
+fn text(value: &str) -> Result<Option<Cow<'_, str>>, &'static str> {
+    if value.starts_with(['{', '[']) {
+        return Err("an object or array has no one text: select what is in it, or redact or drop it");
     }
+    event_parts::content(value)
 }
 
 /// The bytes as a JSON string of hexadecimal digits.
 fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = String::with_capacity(2 * bytes.len() + 2);
     text.push('"');
     for byte in bytes {
-        write!(text, "{byte:02x}").expect("writing to a String cannot fail");
+        text.push(DIGITS[usize::from(byte >> 4)].into());
+        text.push(DIGITS[usize::from(byte & 15)].into());
     }
     text.push('"');
     text

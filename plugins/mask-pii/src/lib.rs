@@ -67,6 +67,13 @@ mod tests {
     }
 
     #[test]
+    fn white_space_around_the_document_goes() {
+        let payload = " \r\n\t{\"a\":1,\"b\": [ 2 ]} \n";
+        assert_eq!(masked(&drop("$.a"), payload), Ok(r#"{"b":[ 2 ]}"#.to_owned()));
+        assert_eq!(masked(&drop("$[*]"), "\n[1, 2]\n"), Ok("[]".to_owned()));
+    }
+
+    #[test]
     fn each_action_does_its_own() {
         let config = r#"{"key":"0123456789abcdef","rules":[
             {"field":"$.card","action":"hash","salt":"pepper"},
@@ -105,6 +112,9 @@ mod tests {
             (strict, "", "the payload is not JSON: EOF"),
             (strict, r#"{"a":{"b":1}} {}"#, "the payload is not JSON: trailing characters"),
             (strict, r#"{"a":{"b":1,}}"#, "the payload is not JSON"),
+            (strict, "\n\n {\"a\":x}", "the payload is not JSON: expected value at line 3 column 7"),
+            (strict, " 1 ", "the payload is neither"),
+            (strict, " 1x", "the payload is not JSON"),
             (strict, "\"a\"", "the payload is neither a JSON object nor an array"),
             (strict, r#"{"a":{"c":1}}"#, "the field $.a.b is missing"),
             (hash, r#"{"a":[1]}"#, "the field $.a: an object or array has no one text"),

@@ -10,20 +10,23 @@ use crate::settings::{Missing, Rule};
 
 /// How deep a document may be nested where rules look into it.
 const DEPTH_MAX: usize = 128;
+/// Room for what stands in place of a value.
+const REPLACEMENT_BYTES: usize = 66;
 
-/// The document with every selected value replaced.
+/// The document with every selected value replaced. There is at least one rule, for which it is taken apart,
+/// and so read to its end.
 ///
 /// # Errors
 /// The reason why the event has to be refused.
 pub(crate) fn rewrite(document: &str, rules: &[Rule]) -> Result<String, String> {
-    let whole: &RawValue = parse(document)?;
-    if !whole.get().starts_with(['{', '[']) {
+    if !matches!(first_byte(document), Some(b'{' | b'[')) {
+        parse::<&RawValue>(document)?;
         return Err("the payload is neither a JSON object nor an array".to_owned());
     }
     let begin = rules.iter().enumerate().map(|(rule, r)| Pending { rule, steps: r.selector.steps() });
-    let mut writer =
-        Writer { rules, found: vec![false; rules.len()], out: String::with_capacity(document.len()) };
-    writer.value(whole.get(), &begin.collect::<Vec<_>>(), 0)?;
+    let mut writer = Writer { rules, found: vec![false; rules.len()], out: String::new() };
+    writer.out.reserve(document.len() + REPLACEMENT_BYTES * rules.len());
+    writer.value(document, &begin.collect::<Vec<_>>(), 0)?;
     let absent = |(rule, found): &(&Rule, bool)| !found && rule.missing == Missing::Reject;
     match rules.iter().zip(writer.found).find(absent) {
         Some((rule, _)) => Err(format!("the field {} is missing", rule.selector)),
@@ -60,7 +63,7 @@ impl Writer<'_> {
         if depth > DEPTH_MAX {
             return Err(format!("the payload is nested deeper than {DEPTH_MAX} levels"));
         }
-        match text.as_bytes().first() {
+        match first_byte(text) {
             Some(b'{') if !pending.is_empty() => {
                 let Members(members) = parse(text)?;
                 let members = members.into_iter().map(|(name, raw)| (Some(name), raw));
@@ -145,6 +148,11 @@ fn descend<'a>(pending: &[Pending<'a>], name: Option<&str>) -> Child<'a> {
         }
     }
     selected.map_or(Child::Inside(inside), Child::Selected)
+}
+
+/// The byte by which a value's kind is told, behind what JSON lets stand in front of it.
+fn first_byte(value: &str) -> Option<u8> {
+    value.bytes().find(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
 }
 
 fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String> {

@@ -9,7 +9,7 @@ pub(crate) fn of(id: &str) -> &'static str {
              in a longer block, and the map of ids), and the node's sandbox and digests 2 s more than the bare append"
         }
         "3" => {
-            "the guest: masking in the sandbox takes 1.8 times as long as native, on what the server leaves of two cores"
+            "the guest: masking in the sandbox takes 1.7 times as long as native, on what the server leaves of two cores"
         }
         "4a" | "4b" => {
             "the guest and the copy: half is the guest's own code, for x86-64-v2; half is wasmtime's lowering and \
