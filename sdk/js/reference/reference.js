@@ -2,7 +2,7 @@
 
 import { Reject, configText, log, transform } from "weir-sdk";
 
-const operations = {
+const operations = new Map(Object.entries({
   echo: (event) => event.message(event.payload),
   upper: (event) => ({ payload: event.payload.map((byte) => (byte >= 97 && byte <= 122 ? byte - 32 : byte)) }),
   none: () => null,
@@ -29,10 +29,11 @@ const operations = {
   loop() {
     for (;;);
   },
-};
+}));
 
 export const process = transform((event) => {
-  const operation = event.subject.split(".").pop();
-  if (!Object.hasOwn(operations, operation)) throw new Reject(`unknown operation: ${operation}`);
-  return operations[operation](event);
+  const operation = event.subject.slice(event.subject.lastIndexOf(".") + 1);
+  const operate = operations.get(operation);
+  if (operate === undefined) throw new Reject(`unknown operation: ${operation}`);
+  return operate(event);
 });
