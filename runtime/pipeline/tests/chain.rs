@@ -49,6 +49,27 @@ proptest! {
 }
 
 #[test]
+fn a_connection_that_breaks_at_the_last_receipt_leaves_none_out() {
+    for seed in 0..50 {
+        // The end that is added, 7, is the end of the block as well.
+        let (sequences, nodes) = ((1..=6).collect(), 1 + seed as usize % 2);
+        let (block, lanes, chunks_in_flight, burst_max, kills, swaps, breaks_every) = (7, 1, 1, 3, 0, 0, 2);
+        check(Case {
+            seed,
+            sequences,
+            block,
+            lanes,
+            chunks_in_flight,
+            burst_max,
+            nodes,
+            kills,
+            swaps,
+            breaks_every,
+        });
+    }
+}
+
+#[test]
 fn three_nodes_race_through_many_blocks() {
     check(Case {
         seed: 7,

@@ -2,8 +2,8 @@
 //!
 //! Size, compilation, the first event and the cost of an event are those of the project that `weir new`
 //! makes, which does the same in all languages (a text of 256 bytes in capitals, in blocks of 256 with a
-//! fresh instance each, its share included). What it costs to send the same event on as it came, and the cases
-//! of `tests/conformance`, are the reference module's. Rust has two rows, since the same source makes a
+//! fresh instance each, its share included). What it costs to send the same event on as it came, and the
+//! cases of `tests/conformance`, are the reference module's. Rust has two rows, since the same source makes a
 //! component and a core module.
 //!
 //! Costs are those of the quickest spell, since others on the machine only ever add to them; beside them

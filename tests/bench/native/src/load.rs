@@ -4,7 +4,7 @@
 //! time on, so that a stall shows in all the events that it held up (no coordinated omission). The end is the
 //! delivery of what became of the event to a consumer of the whole output stream.
 //!
-//! It stands here, and not in the bench itself, so that its own work is as little as the compiler can make it:
+//! It stands here, not in the bench itself, so that its own work is as little as the compiler can make it:
 //! it shares the machine's cores with what is measured.
 
 use std::time::{Duration, Instant};

@@ -65,8 +65,8 @@ pub(crate) fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Plain wasmtime and an instance of the guest `upper` in it: a call of that is what machines, and a machine's
-/// moments, can be told apart by.
+/// Plain wasmtime and an instance of the guest `upper` in it: a call of that is what machines, and a
+/// machine's moments, can be told apart by.
 pub(crate) struct Yardstick(PlainInstance);
 
 impl Yardstick {
