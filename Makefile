@@ -5,7 +5,7 @@
 #   make demo FULL=1       with all 336,776 flights instead of a few thousand
 #   make test              everything that has to hold, as CI runs it
 #   make bench             how fast it is, against what one would write by hand; QUICK=1, ROWS=1,2
-#   make languages         what a transform costs in each language, into the table of README.md
+#   make languages         what a transform costs, by language and ready-made module, into two READMEs
 #   make bench BASE=REV    the same of this tree against another revision of Weir
 
 SHELL := bash
@@ -88,12 +88,14 @@ bench: tools ## Measure, side by side in one run (QUICK=1, ROWS=1,2, BASE=<revis
 	    $(if $(wildcard $(FLIGHTS_FULL)),--flights $(FLIGHTS_FULL))
 
 .PHONY: languages
-languages: tools ## Measure a transform in each language, and write the table in README.md
+languages: tools ## Measure languages and ready-made modules, and write their tables
 	$(call say,building the modules and weir (some minutes the first time))
 	@.ci/guests.sh tests
+	@.ci/guests.sh plugins
 	@cargo build --locked --release -p weir -p weir-bench
 	$(call say,measuring)
 	@target/release/weir-bench languages
+	@target/release/weir-bench ready-made
 
 .PHONY: test
 test: tools ## All checks and all tests

@@ -5,20 +5,18 @@
 //! fresh instance each, its share included). What it costs to send the same event on as it came, and the
 //! cases of `tests/conformance`, are the reference module's. Rust has two rows, since the same source makes a
 //! component and a core module.
-//!
-//! Costs are those of the quickest spell, since others on the machine only ever add to them; beside them
-//! stands the ratio to a plain wasmtime call, of spells that take turns with its own.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
-use engine::{Engine, EngineOptions, Module, ModuleKind};
+use anyhow::Context as _;
+use engine::{Engine, EngineOptions, ModuleKind};
 use model::{Digest, Event, Limits};
 use weir_tests::guest;
 use weir_tests::process::root;
 
+use crate::cost::{Cost, write_table};
 use crate::pairs;
 use crate::rows::sandbox::{self, Yardstick};
 
@@ -34,20 +32,10 @@ const LANGUAGES: &[(&str, &str)] = &[
     ("Python", "python"),
 ];
 
-/// Events in a block, as by default.
-const BLOCK: u32 = 256;
-/// Spells that a figure is made of, and how long blocks are run in one.
-const SPELLS: usize = 15;
-const SPELL: Duration = Duration::from_millis(100);
-/// Plain calls that a spell is held against.
-const PLAIN_CALLS: u32 = 20_000;
 /// Times that something rare is done for a median.
 const FIGURES: usize = 9;
 /// A compilation that takes longer than this is measured once.
 const LONG: Duration = Duration::from_secs(2);
-
-const BEGIN: &str = "<!-- languages: written by make languages -->";
-const END: &str = "<!-- end of languages -->";
 
 /// The settings of `weir-bench languages`.
 #[derive(clap::Args)]
@@ -68,7 +56,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let titles = "| language | kind | hello, size | compiled at upload in | first event after | an event \
                   | of a plain call | sent on as it came | of a plain call | suite |";
     let rule = "|---|---|---|---|---|---|---|---|---|---|";
-    let mut lines = vec![BEGIN.to_owned(), String::new(), titles.to_owned(), rule.to_owned()];
+    let mut lines = vec![titles.to_owned(), rule.to_owned()];
     let mut yardstick = Yardstick::new();
     let mut plain_ns = f64::MAX;
     let wanted = |module: &str| options.only.is_empty() || options.only.iter().any(|only| only == module);
@@ -86,18 +74,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         return Ok(());
     }
     lines.extend([String::new(), plain]);
-    lines.extend([String::new(), END.to_owned()]);
-    let text = std::fs::read_to_string(&options.readme)?;
-    std::fs::write(&options.readme, replaced(&text, &lines.join("\n"))?)?;
-    Ok(())
-}
-
-/// The text with another table between the two marks.
-fn replaced(text: &str, table: &str) -> anyhow::Result<String> {
-    let (Some(begin), Some(end)) = (text.find(BEGIN), text.find(END)) else {
-        bail!("the file has not both marks, '{BEGIN}' and '{END}'");
-    };
-    Ok(format!("{}{table}{}", &text[..begin], &text[end + END.len()..]))
+    write_table(&options.readme, "languages", &lines)
 }
 
 fn row(
@@ -116,20 +93,18 @@ fn row(
     };
     let (compiled, code) = compile(&engine, &hello)?;
     let first = first_event(&engine, &hello, &code)?;
-    let capitals = cost(&engine.load(Digest::of(&hello), &code)?, &event("hello"), yardstick)?;
-    let echo = cost(&engine.compile_and_load(&guest(module))?, &event("hello.echo"), yardstick)?;
+    let capitals = Cost::measure(&engine.load(Digest::of(&hello), &code)?, "", &event("hello"), yardstick)?;
+    let echo = Cost::measure(&engine.compile_and_load(&guest(module))?, "", &event("hello.echo"), yardstick)?;
     *plain_ns = plain_ns.min(capitals.plain_ns).min(echo.plain_ns);
     let (passed, cases) = suite(options, module)?;
     let size = hello.len();
     Ok(format!(
-        "| {name} | {kind} | {} | {} | {} | {:.2} µs | {:.2} | {:.2} µs | {:.2} | {passed} of {cases} |",
+        "| {name} | {kind} | {} | {} | {} | {} | {} | {passed} of {cases} |",
         bytes(size),
         time(compiled),
         time(first),
-        capitals.event_ns / 1e3,
-        capitals.of_plain,
-        echo.event_ns / 1e3,
-        echo.of_plain,
+        capitals.cells(),
+        echo.cells(),
     ))
 }
 
@@ -176,36 +151,6 @@ fn first_event(engine: &Engine, module: &[u8], code: &[u8]) -> anyhow::Result<Du
         times.push(started.elapsed().as_secs_f64());
     }
     Ok(Duration::from_secs_f64(pairs::median(&mut times)))
-}
-
-/// What an event costs.
-struct Cost {
-    /// In the quickest spell.
-    event_ns: f64,
-    /// What a plain call took in its own quickest.
-    plain_ns: f64,
-    /// The median of the ratios of neighbouring spells.
-    of_plain: f64,
-}
-
-/// What one event of a block costs.
-fn cost(module: &Module, event: &Event, yardstick: &mut Yardstick) -> anyhow::Result<Cost> {
-    let (mut ratios, mut event_ns, mut plain_ns) = (Vec::new(), f64::MAX, f64::MAX);
-    for _ in 0..SPELLS {
-        let (started, mut events) = (Instant::now(), 0_u32);
-        while started.elapsed() < SPELL {
-            let mut instance = module.instantiate("", &Limits::DEFAULT, &mut |_| {})?;
-            for _ in 0..BLOCK {
-                instance.process(event, &mut |_| {})?;
-            }
-            events += BLOCK;
-        }
-        let ours = started.elapsed().as_nanos() as f64 / f64::from(events);
-        let plain = yardstick.per_call(PLAIN_CALLS);
-        ratios.push(ours / plain);
-        (event_ns, plain_ns) = (event_ns.min(ours), plain_ns.min(plain));
-    }
-    Ok(Cost { event_ns, plain_ns, of_plain: pairs::median(&mut ratios) })
 }
 
 fn event(subject: &str) -> Event {

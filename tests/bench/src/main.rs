@@ -10,12 +10,14 @@
 //! a nats-server; the Makefile sees to all of them. It leaves `report.json` and `report.svg` in the folder
 //! that it is told.
 
+mod cost;
 mod count;
 mod languages;
 mod limits;
 mod pairs;
 mod plot;
 mod process;
+mod ready_made;
 mod report;
 mod rows;
 mod streams;
@@ -62,6 +64,8 @@ struct Suite {
 enum Part {
     /// Measures a transform in each language, and writes the README's table.
     Languages(languages::Options),
+    /// Measures the ready-made modules, and writes the table in plugins/README.md.
+    ReadyMade,
     /// Runs one of the pure parts so many times, to be counted by callgrind.
     Count(count::Options),
 }
@@ -70,6 +74,7 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     match arguments.part {
         Some(Part::Languages(options)) => languages::run(&options),
+        Some(Part::ReadyMade) => ready_made::run(),
         Some(Part::Count(options)) => count::run(&options),
         None => rows::run(&arguments.suite),
     }
