@@ -423,6 +423,7 @@ function writeAnswer(answer: Answer): u32 {
     writeMessage(changetype<Message>(answer));
     return written;
   }
+  if (!(answer instanceof Messages)) throw new Error("an answer is a message, or what this file makes of some");
   const messages = changetype<Messages>(answer).list;
   writeArray(messages.length);
   for (let i = 0; i < messages.length; i++) writeMessage(unchecked(messages[i]));

@@ -108,6 +108,12 @@ test("letters are changed sixteen at a time as one at a time", () => {
   assert.deepEqual(answer(event("upper", all)).subarray(8, -1), upper);
 });
 
+test("an answer that this file did not make is a fault that says so", () => {
+  const { answer, lines } = instance();
+  assert.throws(() => answer(event("strange")), WebAssembly.RuntimeError);
+  assert.match(lines[0], /^an answer is a message, or what this file makes of some/);
+});
+
 test("UTF-8 is told from what is not", () => {
   const { answer } = instance();
   const decoder = new TextDecoder("utf-8", { fatal: true });

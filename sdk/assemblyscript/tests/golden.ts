@@ -2,8 +2,11 @@
 import { Answer, Event, Message, drop, isUtf8, reject, send, sendAll, transform, utf8, upper } from "../weir";
 export { weir_alloc, weir_process } from "../weir";
 
+class Strange extends Answer {}
+
 transform((event: Event): Answer => {
   if (event.subject == "answer-none") return drop();
+  if (event.subject == "strange") return new Strange();
   if (event.subject == "answer-reject") return reject("no amount");
   if (event.subject == "answer-two") {
     const first = new Message(utf8("hello")).withSubject("out.a").withHeader("k", "v");

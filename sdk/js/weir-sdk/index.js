@@ -24,7 +24,7 @@ export class Reject extends Error {
 }
 
 class Event {
-  // Makes an event of the world's: the same object, since a copy would cost as much as all the rest of this file.
+  // Makes an event of the world's: the same object, since a copy took nearly half of what this file does for an event.
   static of(raw) {
     // The world's integers arrive as numbers, which are exact up to 2^53: enough for most sequences, and not for
     // nanoseconds.
@@ -96,6 +96,7 @@ function message(answer, eventHeaders) {
   if (json !== undefined) payload = encode(JSON.stringify(json));
   else if (typeof payload === "string") payload = encode(payload);
   else if (!(payload instanceof Uint8Array)) payload = bytes(payload, answer);
+  // Such as `event.message` gives: the world's message already, to which no subject and undefined are the same.
   else if (headers === answer.headers) return answer;
   return { subject, payload, headers };
 }

@@ -23,8 +23,6 @@ const PLAIN_CALLS: u32 = 20_000;
 pub(crate) struct Cost {
     /// In the quickest spell, since others on the machine only ever add to it.
     pub(crate) event_ns: f64,
-    /// What a plain call took in its own quickest.
-    pub(crate) plain_ns: f64,
     /// The median of the ratios of neighbouring spells.
     pub(crate) of_plain: f64,
     /// Fuel that the last event of a block used up.
@@ -40,7 +38,7 @@ impl Cost {
         yardstick: &mut Yardstick,
     ) -> anyhow::Result<Self> {
         let mut ratios = Vec::new();
-        let mut cost = Self { event_ns: f64::MAX, plain_ns: f64::MAX, of_plain: f64::NAN, fuel: 0 };
+        let mut cost = Self { event_ns: f64::INFINITY, of_plain: f64::NAN, fuel: 0 };
         for _ in 0..SPELLS {
             let (started, mut events) = (Instant::now(), 0_u32);
             while started.elapsed() < SPELL {
@@ -52,9 +50,8 @@ impl Cost {
                 cost.fuel = instance.last_call().fuel_used;
             }
             let ours = started.elapsed().as_nanos() as f64 / f64::from(events);
-            let plain = yardstick.per_call(PLAIN_CALLS);
-            ratios.push(ours / plain);
-            (cost.event_ns, cost.plain_ns) = (cost.event_ns.min(ours), cost.plain_ns.min(plain));
+            ratios.push(ours / yardstick.per_call(PLAIN_CALLS));
+            cost.event_ns = cost.event_ns.min(ours);
         }
         cost.of_plain = pairs::median(&mut ratios);
         Ok(cost)

@@ -58,16 +58,15 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let rule = "|---|---|---|---|---|---|---|---|---|---|";
     let mut lines = vec![titles.to_owned(), rule.to_owned()];
     let mut yardstick = Yardstick::new();
-    let mut plain_ns = f64::MAX;
     let wanted = |module: &str| options.only.is_empty() || options.only.iter().any(|only| only == module);
     for (name, module) in LANGUAGES.iter().filter(|(_, module)| wanted(module)) {
-        let row = row(name, module, options, &mut yardstick, &mut plain_ns);
+        let row = row(name, module, options, &mut yardstick);
         lines.push(row.with_context(|| format!("measure {name}"))?);
         println!("{}", lines[lines.len() - 1]);
     }
     let plain = format!(
         "A plain wasmtime call of a component in Rust, with such an event, took {:.2} µs in its quickest spell.",
-        plain_ns / 1e3
+        yardstick.quickest_ns() / 1e3
     );
     println!("{plain}");
     if !options.only.is_empty() {
@@ -77,13 +76,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     write_table(&options.readme, "languages", &lines)
 }
 
-fn row(
-    name: &str,
-    module: &str,
-    options: &Options,
-    yardstick: &mut Yardstick,
-    plain_ns: &mut f64,
-) -> anyhow::Result<String> {
+fn row(name: &str, module: &str, options: &Options, yardstick: &mut Yardstick) -> anyhow::Result<String> {
     let engine = Engine::new(EngineOptions { instances_max: 8, ..EngineOptions::DEFAULT })?;
     let hello = guest(&format!("{module}-hello"));
     let kind = match engine.inspect(&hello)?.kind {
@@ -95,7 +88,6 @@ fn row(
     let first = first_event(&engine, &hello, &code)?;
     let capitals = Cost::measure(&engine.load(Digest::of(&hello), &code)?, "", &event("hello"), yardstick)?;
     let echo = Cost::measure(&engine.compile_and_load(&guest(module))?, "", &event("hello.echo"), yardstick)?;
-    *plain_ns = plain_ns.min(capitals.plain_ns).min(echo.plain_ns);
     let (passed, cases) = suite(options, module)?;
     let size = hello.len();
     Ok(format!(
