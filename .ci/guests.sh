@@ -170,7 +170,7 @@ hello_ts() {
 # python FOLDER MODULE WASM: makes a component of a Python module.
 python() {
     cp sdk/python/weir.py wit/transform.wit "$1"
-    (cd "$1" && componentize-py --quiet --wit-path transform.wit --world transform componentize "$2" --output "$3")
+    (cd "$1" && componentize-py --quiet --wit-path transform.wit --world interpreter componentize "$2" --output "$3")
 }
 
 reference_python() {

@@ -7,7 +7,7 @@
         return event.message(event.text().upper())
 
 The module that holds the function is what `componentize-py` builds into a component of the world
-`weir:transform/transform`. In ordinary Python the same function is an ordinary one, so `unittest` and `pytest`
+`weir:transform/interpreter`. In ordinary Python the same function is an ordinary one, so `unittest` and `pytest`
 test it without WebAssembly; lines logged there go to standard error and there is no configuration.
 """
 
@@ -20,11 +20,9 @@ import traceback
 from typing import Any, Callable, Iterable, Optional, Union
 
 try:
-    import wit_world.imports.types as _world_types
-    from componentize_py_types import Err as _Err
-    from wit_world.imports import host as _host
+    from wit_world.imports import host as _host, language as _language
 except ImportError:
-    _host = None
+    _host = _language = None
 
 __all__ = ["Event", "Message", "Reject", "config", "config_text", "log", "transform"]
 
@@ -41,7 +39,8 @@ class Reject(Exception):
 class Message:
     """One message to send. A payload that is text is sent as UTF-8."""
 
-    __slots__ = ("subject", "payload", "headers")
+    # The headers, or the event whose headers they are.
+    __slots__ = ("subject", "payload", "_headers")
 
     def __init__(
         self,
@@ -53,7 +52,18 @@ class Message:
         # Bytes are much the most frequent, and need no more than this.
         self.payload = payload if type(payload) is bytes else _bytes(payload)
         self.subject = subject
-        self.headers = headers if type(headers) is list else list(headers)
+        self._headers = headers if type(headers) is list else list(headers)
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """The headers, which may be changed in place."""
+        if type(self._headers) is Event:
+            self._headers = self._headers.headers
+        return self._headers
+
+    @headers.setter
+    def headers(self, headers: Iterable[tuple[str, str]]) -> None:
+        self._headers = headers if type(headers) is list else list(headers)
 
     @classmethod
     def json(cls, value: Any, **rest: Any) -> "Message":
@@ -65,7 +75,7 @@ class Message:
         return self.payload.decode()
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Message) and all(getattr(self, n) == getattr(other, n) for n in self.__slots__)
+        return isinstance(other, Message) and _parts(self) == _parts(other)
 
     def __repr__(self) -> str:
         return f"Message({self.payload!r}, subject={self.subject!r}, headers={self.headers!r})"
@@ -78,7 +88,8 @@ class Event:
     source stream, and `timestamp_ns` when that stored it, in nanoseconds since 1970.
     """
 
-    __slots__ = ("subject", "payload", "headers", "sequence", "timestamp_ns")
+    # The rest is the host's JSON until some of it is asked for, since most transforms only send the headers on.
+    __slots__ = ("subject", "payload", "_rest")
 
     def __init__(
         self,
@@ -90,9 +101,29 @@ class Event:
     ) -> None:
         self.subject = subject
         self.payload = payload
-        self.headers = headers if type(headers) is list else list(headers)
-        self.sequence = sequence
-        self.timestamp_ns = timestamp_ns
+        self._rest = list(headers), sequence, timestamp_ns
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """The headers, which may be changed in place."""
+        return self._read()[0]
+
+    @property
+    def sequence(self) -> int:
+        """The place in the source stream."""
+        return self._read()[1]
+
+    @property
+    def timestamp_ns(self) -> int:
+        """When the source stream stored the event."""
+        return self._read()[2]
+
+    def _read(self) -> tuple[list[tuple[str, str]], int, int]:
+        if type(self._rest) is str:
+            rest = json.loads(self._rest)
+            headers = [(name, value) for name, value in rest["headers"]]
+            self._rest = headers, int(rest["sequence"]), int(rest["timestamp_ns"])
+        return self._rest
 
     def text(self) -> str:
         """The payload as text. What is not UTF-8 refuses the event."""
@@ -118,7 +149,7 @@ class Event:
         message = _new(Message)
         message.payload = payload if type(payload) is bytes else _bytes(payload)
         message.subject = subject
-        message.headers = self.headers
+        message._headers = self
         return message
 
     def __repr__(self) -> str:
@@ -190,21 +221,48 @@ def _world(function: Callable, make_config: Optional[Callable]) -> type:
     call = call_with_config if make_config else function
 
     class WitWorld:
-        def process(self, event: Event) -> list[Message]:
+        def process(self, subject: str, payload: bytes, rest: str) -> Optional[bytes]:
             global _serving
             _serving = True
             try:
+                # As Event's own __init__, which takes a rest that is read.
+                event = _new(Event)
+                event.subject = subject
+                event.payload = payload
+                event._rest = rest
                 answer = call(event)
+                if answer is None:
+                    return None
                 if type(answer) is Message:
-                    return [answer]
-                return [] if answer is None else _messages(answer)
+                    return _send(answer, event)
+                for message in _messages(answer):
+                    last = _send(message, event)
+                    if last is not None:
+                        _language.send(None, last, None)
             except Reject as reject:
-                reason = str(reject)
+                _language.refuse(str(reject))
             except BaseException as error:
                 _fail(error)
-            raise _Err(reason)
+            return None
 
     return WitWorld
+
+
+def _send(message: Message, event: Event) -> Optional[bytes]:
+    """Sends a message. Where its payload says all, since the event's headers go with it and the pipeline says where
+    to, gives that back instead, which takes less time."""
+    # The event's headers, never looked at.
+    if message._headers is event and type(event._rest) is str:
+        if message.subject is None:
+            return message.payload
+        _language.send(message.subject, message.payload, None)
+    else:
+        _language.send(message.subject, message.payload, message.headers)
+    return None
+
+
+def _parts(message: Message) -> tuple:
+    return message.subject, message.payload, message.headers
 
 
 def _settings(make_config: Callable) -> Any:
@@ -264,6 +322,4 @@ class _Handler(logging.Handler):
 
 
 if _host is not None:
-    # What the runtime makes of the world's events, before it looks the name up.
-    _world_types.Event = Event
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[_Handler()])

@@ -1,4 +1,4 @@
-//! Puts a guest's answer together under the step's limits. The two contracts meet here: whichever way
+//! Puts a guest's answer together under the step's limits. The contracts meet here: whichever way
 //! messages came out of a guest, they are counted and checked in the same way.
 
 use bytes::Bytes;
@@ -8,27 +8,30 @@ use model::{Answer, GuestFault, GuestFaultCode, Headers, Limits, Message, Subjec
 const HEADER_FRAME_BYTES: usize = 4;
 
 /// An answer in the making.
-pub(crate) struct AnswerBuilder<'a> {
-    limits: &'a Limits,
+pub(crate) struct AnswerBuilder {
+    limits: Limits,
     left_bytes: u64,
     messages: Vec<Message>,
 }
 
-impl<'a> AnswerBuilder<'a> {
+impl AnswerBuilder {
     /// Begins an answer of `count` messages. `room` is how many could be there at most by the size of what
     /// they are read from, whatever `count` claims.
-    pub(crate) fn begin(limits: &'a Limits, count: usize, room: usize) -> Result<Self, GuestFault> {
-        if count as u64 > u64::from(limits.messages_per_event) {
-            return Err(GuestFault::new(
-                GuestFaultCode::TooManyMessages,
-                format!(
-                    "{count} messages, and the step may send {} for one event",
-                    limits.messages_per_event
-                ),
-            ));
-        }
+    pub(crate) fn begin(limits: &Limits, count: usize, room: usize) -> Result<Self, GuestFault> {
+        check_count(limits, count)?;
         let messages = Vec::with_capacity(count.min(room));
-        Ok(Self { limits, left_bytes: limits.bytes_per_event, messages })
+        Ok(Self { limits: *limits, left_bytes: limits.bytes_per_event, messages })
+    }
+
+    /// Begins an answer whose messages come one by one.
+    pub(crate) const fn begin_empty(limits: &Limits) -> Self {
+        Self { limits: *limits, left_bytes: limits.bytes_per_event, messages: Vec::new() }
+    }
+
+    /// Makes sure that one more message may be added, and says at which index.
+    pub(crate) fn next_message(&self) -> Result<usize, GuestFault> {
+        let index = self.messages.len();
+        check_count(&self.limits, index + 1).map(|()| index)
     }
 
     /// Counts a payload, before it is copied.
@@ -62,15 +65,33 @@ impl<'a> AnswerBuilder<'a> {
         self.messages.push(Message { subject, payload, headers: Headers::canonical(headers) });
     }
 
+    /// Gives these headers, the event's own, to the message at `index`. They are counted as any are.
+    pub(crate) fn keep_headers(&mut self, index: usize, headers: &Headers) -> Result<(), GuestFault> {
+        for (name, value) in headers.iter() {
+            self.header(name, value)?;
+        }
+        self.messages[index].headers = headers.clone();
+        Ok(())
+    }
+
     pub(crate) fn finish(self) -> Answer {
         Answer::Messages(self.messages)
     }
 
     fn count(&mut self, bytes: usize) -> Result<(), GuestFault> {
         let left = self.left_bytes.checked_sub(bytes as u64);
-        self.left_bytes = left.ok_or_else(|| output_too_large(self.limits))?;
+        self.left_bytes = left.ok_or_else(|| output_too_large(&self.limits))?;
         Ok(())
     }
+}
+
+fn check_count(limits: &Limits, count: usize) -> Result<(), GuestFault> {
+    if count as u64 <= u64::from(limits.messages_per_event) {
+        return Ok(());
+    }
+    let reason =
+        format!("{count} messages, and the step may send {} for one event", limits.messages_per_event);
+    Err(GuestFault::new(GuestFaultCode::TooManyMessages, reason))
 }
 
 /// The answer that refuses the event, its reason within the same bound as messages.

@@ -6,7 +6,7 @@
 //! generations of WASI serve from.
 
 use bytes::Bytes;
-use model::{Answer, CommandOutput, Event, GuestFault, Headers, Limits};
+use model::{Answer, CommandOutput, Event, GuestFault, Limits};
 use wasmtime::component::{self, ComponentExportIndex};
 use wasmtime::{InstancePre, Linker, Store, TypedFunc};
 
@@ -110,13 +110,11 @@ impl Process {
     /// All variables, by name and value.
     pub(crate) fn environment(&self) -> Vec<(String, String)> {
         let Event { subject, headers, sequence, timestamp_ns, .. } = &self.event;
-        let headers: Vec<(&str, &str)> = Headers::iter(headers).collect();
-        let headers = serde_json::to_string(&headers).expect("pairs of texts can be written as JSON");
         [
             ("WEIR_SUBJECT", subject.clone()),
             ("WEIR_SEQUENCE", sequence.to_string()),
             ("WEIR_TIMESTAMP_NS", timestamp_ns.to_string()),
-            ("WEIR_HEADERS", headers),
+            ("WEIR_HEADERS", headers.to_json()),
             ("WEIR_CONFIG", self.config.to_string()),
         ]
         .map(|(name, value)| (name.to_owned(), value))

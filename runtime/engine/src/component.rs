@@ -1,27 +1,37 @@
-//! The component contract: the world `weir:transform/transform` in `wit/`.
+//! The component contract: the world `weir:transform/transform` in `wit/`. What differs for components of the
+//! world `weir:transform/interpreter` is in `interpreter.rs`.
 
 use bytes::Bytes;
 use model::{Answer, Event, Limits, headers::Headers};
 use wasmtime::component::{
     Component, ComponentExportIndex, ComponentType, Func, InstancePre, Lift, Linker, LinkerInstance, Lower,
-    TypedFunc, WasmStr,
+    TypedFunc, WasmStr, types,
 };
 use wasmtime::{Store, StoreContextMut};
 
 use crate::answer::{self, AnswerBuilder};
 use crate::log::LogLevel;
 use crate::state::{State, charge};
-use crate::{language, wasi_preview2};
+use crate::{interpreter, language, wasi_preview2};
 
 /// A component with its imports resolved.
 pub(crate) struct ComponentModule {
     linked: InstancePre<State>,
     process: ComponentExportIndex,
+    world: World,
 }
 
 /// An instance: what it exports, its type checked.
 pub(crate) struct ComponentInstance {
     process: Func,
+    world: World,
+}
+
+/// Which type `process` has.
+#[derive(Clone, Copy)]
+enum World {
+    Transform,
+    Interpreter,
 }
 
 /// The world's `event`, borrowed from the model's.
@@ -80,14 +90,24 @@ impl ComponentModule {
         }
         let process = component.get_export_index(None, "process");
         let process = process.ok_or_else(|| wasmtime::Error::msg("the export 'process' is gone"))?;
-        Ok(Self { linked: linker.instantiate_pre(component)?, process })
+        Ok(Self { linked: linker.instantiate_pre(component)?, process, world: world(engine, &ty) })
     }
 
     /// Makes an instance in `store`.
     pub(crate) fn instantiate(&self, store: &mut Store<State>) -> wasmtime::Result<ComponentInstance> {
         let instance = self.linked.instantiate(&mut *store)?;
-        let process = instance.get_typed_func::<Params<'static>, Results>(&mut *store, &self.process)?;
-        Ok(ComponentInstance { process: *process.func() })
+        let process = match self.world {
+            World::Transform => {
+                *instance.get_typed_func::<Params<'static>, Results>(&mut *store, &self.process)?.func()
+            }
+            World::Interpreter => *instance
+                .get_typed_func::<interpreter::Params<'static>, interpreter::Results>(
+                    &mut *store,
+                    &self.process,
+                )?
+                .func(),
+        };
+        Ok(ComponentInstance { process, world: self.world })
     }
 }
 
@@ -100,6 +120,9 @@ impl ComponentInstance {
         event: &Event,
         limits: &Limits,
     ) -> wasmtime::Result<Answer> {
+        if let World::Interpreter = self.world {
+            return interpreter::process(self.process, store, event, limits);
+        }
         // SAFETY: `instantiate` had this function's type checked against the same types; how long they borrow
         // the event is no part of what is checked.
         let process: TypedFunc<Params<'_>, Results> = unsafe { TypedFunc::new_unchecked(self.process) };
@@ -109,6 +132,16 @@ impl ComponentInstance {
             Err(reason) => answer::reject(limits, reason),
         };
         answer.map_err(wasmtime::Error::new)
+    }
+}
+
+/// Which world the component was made for, by the arguments of its `process`: one record, or the record's parts.
+fn world(engine: &wasmtime::Engine, ty: &types::Component) -> World {
+    match ty.get_export(engine, "process").map(|export| export.ty) {
+        Some(types::ComponentItem::ComponentFunc(process)) if process.params().len() > 1 => {
+            World::Interpreter
+        }
+        _ => World::Transform,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{command, config, signature, wasi_preview1};
 /// What a module is, told apart by its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ModuleKind {
-    /// A component of the world `weir:transform/transform`.
+    /// A component of the world `weir:transform/transform`, or of `weir:transform/interpreter`.
     Component,
     /// A core module with the exports `memory`, `weir_alloc` and `weir_process`.
     CoreModule,
@@ -49,6 +49,9 @@ const PROCESS: &str = "func(event: record{subject: string, payload: list<u8>, \
     headers: list<tuple<string, string>>, sequence: u64, timestamp-ns: u64}) \
     -> result<list<record{subject: option<string>, payload: list<u8>, \
     headers: list<tuple<string, string>>}>, string>";
+
+/// The type of `process` in the world `weir:transform/interpreter`.
+const FLAT_PROCESS: &str = "func(subject: string, payload: list<u8>, rest: string) -> option<list<u8>>";
 
 /// The export that makes a component a transform.
 pub(crate) const COMPONENT_EXPORT: &str = "process";
@@ -220,7 +223,8 @@ fn component(names: Names, types: TypesRef<'_>, found: &mut Inspection) {
     let (kind, refusal) = match (types.component_item_for_export(COMPONENT_EXPORT), run) {
         (Some(item), _) => {
             let ty = signature::of_component_item(&item.ty, types);
-            (Some(ModuleKind::Component), wrong_type(COMPONENT_EXPORT, PROCESS, ty))
+            let expected = if ty.starts_with("func(subject: ") { FLAT_PROCESS } else { PROCESS };
+            (Some(ModuleKind::Component), wrong_type(COMPONENT_EXPORT, expected, ty))
         }
         (None, Some(run)) => {
             let ty = types.component_item_for_export(run).map(|item| run_type(&item.ty, types));

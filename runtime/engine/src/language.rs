@@ -4,18 +4,16 @@ use model::{GuestFault, GuestFaultCode};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{LinkerInstance, WasmList, WasmStr};
 
+use crate::interpreter;
 use crate::state::{State, charge};
 
 /// Serves the interface, all of it functions of the event and of their arguments.
 pub(crate) fn link(language: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
+    interpreter::link(language)?;
     language.func_wrap("fail", fail)?;
     language.func_wrap("decode", |mut store: StoreContextMut<'_, State>, (bytes,): (WasmList<u8>,)| {
         charge(&mut store, bytes.len() as u64)?;
         Ok((std::str::from_utf8(bytes.as_le_slice(&store)).ok().map(str::to_owned),))
-    })?;
-    language.func_wrap("sequence", |mut store: StoreContextMut<'_, State>, (): ()| {
-        charge(&mut store, 0)?;
-        Ok((store.data().random.sequence().to_string(),))
     })?;
     language.func_wrap("encode", |mut store: StoreContextMut<'_, State>, (text,): (WasmStr,)| {
         let bytes = text.to_str(&store)?.into_owned().into_bytes();

@@ -26,6 +26,7 @@ mod engine;
 mod fault;
 mod inspect;
 mod instance;
+mod interpreter;
 mod language;
 mod limits;
 mod log;

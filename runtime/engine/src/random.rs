@@ -27,11 +27,6 @@ impl Random {
         (self.sequence, self.blocks, self.used) = (sequence, 0, 32);
     }
 
-    /// The sequence of the event whose stream this is.
-    pub(crate) const fn sequence(&self) -> u64 {
-        self.sequence
-    }
-
     pub(crate) fn fill(&mut self, target: &mut [u8]) {
         let mut target = target;
         while !target.is_empty() {

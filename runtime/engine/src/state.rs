@@ -8,6 +8,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime::{AsContextMut, Memory, Trap};
 
 use crate::command::Process;
+use crate::interpreter::Sent;
 use crate::limits::Limiter;
 use crate::log::LogBuffer;
 use crate::random::Random;
@@ -35,6 +36,8 @@ pub(crate) struct State {
     pub(crate) memory: Option<Memory>,
     /// A component's handles: pollables.
     pub(crate) handles: ResourceTable,
+    /// What a module of the world `interpreter` has sent for the event at hand.
+    pub(crate) sent: Option<Sent>,
     /// What a command is given and prints; none in modules of the other kinds, which have no standard input
     /// and no environment.
     pub(crate) process: Option<Process>,
@@ -52,6 +55,7 @@ impl State {
             clock_ns: START_CLOCK_NS,
             memory: None,
             handles,
+            sent: None,
             process: None,
         }
     }

@@ -103,7 +103,7 @@ fn messages(reader: &mut Reader<'_>, limits: &Limits) -> Result<Answer, GuestFau
 
 fn headers<'a>(
     reader: &mut Reader<'a>,
-    answer: &mut AnswerBuilder<'_>,
+    answer: &mut AnswerBuilder,
 ) -> Result<Vec<(&'a str, &'a str)>, GuestFault> {
     let count = reader.array("an array of headers")?;
     let mut headers = Vec::with_capacity(count.min(HEADERS_EXPECTED));

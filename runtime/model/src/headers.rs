@@ -83,6 +83,12 @@ impl Headers {
         self.pairs.iter().map(|pair| (&self.text[pair.start..pair.middle], &self.text[pair.middle..pair.end]))
     }
 
+    /// JSON: an array of arrays of name and value.
+    pub fn to_json(&self) -> String {
+        let pairs: Vec<_> = self.iter().collect();
+        serde_json::to_string(&pairs).expect("pairs of texts can be written as JSON")
+    }
+
     /// How many pairs there are.
     pub fn len(&self) -> usize {
         self.pairs.len()

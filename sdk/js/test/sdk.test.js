@@ -3,13 +3,14 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
+import { types } from "node:util";
 
-import { Reject, decode, encode, testEvent, transform } from "../weir-sdk/index.js";
+import { Reject, decode, encode, transform } from "../weir-sdk/index.js";
+import { answer } from "../weir-sdk/node.js";
 
 /** What `handler` makes of one event: its messages with their payloads as text. */
 function answered(handler, fields) {
-  const messages = transform(handler)(testEvent(fields));
-  return messages.map(({ payload, ...rest }) => ({ payload: decode(payload), ...rest }));
+  return answer(transform(handler), fields).map(({ payload, ...rest }) => ({ payload: decode(payload), ...rest }));
 }
 
 const plain = (payload) => ({ payload, subject: null, headers: [] });
@@ -40,9 +41,67 @@ test("headers that the event did not come with are looked at, wherever they stan
     event.headers = [["A", 1]];
     return event.message("x");
   };
-  assert.throws(() => answered(replace), { name: "TypeError", message: /a header's value/ });
+  const change = (event) => {
+    event.headers.push(["A", 1]);
+    return event.message("x");
+  };
+  for (const handler of [replace, change]) {
+    assert.throws(() => answered(handler), { name: "TypeError", message: /a header's value/ });
+  }
   const bytes = (event) => ({ payload: event.payload, headers: [["A"]] });
   assert.throws(() => answered(bytes), { name: "TypeError", message: /name and value/ });
+});
+
+test("an event's headers are an array like any other", () => {
+  const headers = [["A", "1"], ["B", "2"]];
+  const uses = [
+    [(event) => event.headers.map(([name]) => name).join(), "A,B"],
+    [(event) => [...event.headers, ["C", "3"]].length, 3],
+    [(event) => Array.isArray(event.headers) && event.headers.length, 2],
+    [(event) => JSON.stringify(event.headers), JSON.stringify(headers)],
+    [(event) => event.headers[1][1], "2"],
+    [(event) => Object.keys(event.headers).join(), "0,1"],
+  ];
+  for (const [use, expected] of uses) {
+    assert.deepEqual(answered((event) => ({ payload: String(use(event)) }), { headers }), [plain(String(expected))]);
+  }
+});
+
+test("what becomes of an event's headers goes with the messages that keep them", () => {
+  const headers = [["A", "1"]];
+  const added = [["A", "1"], ["B", "2"]];
+  const add = (event) => {
+    event.headers.push(["B", "2"]);
+    return event.message("x");
+  };
+  assert.deepEqual(answered(add, { headers }), [{ payload: "x", subject: null, headers: added }]);
+  const copy = (event) => ({ ...event, payload: "y" });
+  assert.deepEqual(answered(copy, { headers, subject: "s" }), [{ payload: "y", subject: "s", headers }]);
+  const last = (event) => ({ json: event.headers, headers: event.headers });
+  assert.deepEqual(answered(last, { headers }), [{ payload: '[["A","1"]]', subject: null, headers }]);
+});
+
+test("an event that was kept stays what it was", () => {
+  const kept = [];
+  const process = transform((event) => {
+    kept.push(event);
+    const [first] = kept;
+    return { payload: [first.subject, first.sequence, first.timestampNs, first.header("A")].join() };
+  });
+  answer(process, { subject: "a", sequence: 1, timestampNs: 11n, headers: [["A", "1"]] });
+  const [message] = answer(process, { subject: "b", sequence: 2, timestampNs: 22n, headers: [["A", "2"]] });
+  assert.equal(decode(message.payload), "a,1,11,1");
+});
+
+test("headers are sent as an array, which is all that the world takes", () => {
+  let first;
+  const process = transform((event) => (first ??= event).message("x"));
+  answer(process, { headers: [["A", "1"]] });
+  const [message] = answer(process, { headers: [["A", "2"]] });
+  assert.deepEqual(message.headers, [["A", "1"]]);
+  assert.equal(types.isProxy(message.headers), false);
+  const map = () => ({ headers: new Map([["A", "1"]]) });
+  assert.throws(() => answered(map), { name: "TypeError", message: /an array of names and values, not Map/ });
 });
 
 test("an event shows what it is", () => {
@@ -64,7 +123,7 @@ test("a Reject refuses, and any other exception is thrown on", () => {
   const refuse = () => {
     throw new Reject("no amount");
   };
-  assert.throws(() => answered(refuse), Reject);
+  assert.throws(() => answered(refuse), { name: "Reject", message: "no amount" });
   assert.throws(() => answered(() => undefined.x), TypeError);
 });
 
@@ -82,7 +141,7 @@ test("what is no message is an error that says so", () => {
 });
 
 test("a sequence that a number cannot hold is not rounded", () => {
-  const sequence = 2 ** 53; // What 2^53 + 1 arrives as; Node's stand-in for the host knows that one.
+  const sequence = 2n ** 53n + 1n;
   assert.deepEqual(answered((event) => ({ payload: `${event.sequence}` }), { sequence }), [plain("9007199254740993")]);
 });
 

@@ -47,7 +47,10 @@ export type Answer = Message | Message[] | null | undefined | void;
  */
 export function transform<Config = any>(
   handler: (event: Event, config: Config) => Answer,
-): (event: RawEvent) => RawMessage[];
+): Process;
+
+/** What the module exports: the world's `process`, which Weir calls. `answer` of "weir-sdk/node" calls it in tests. */
+export type Process = (subject: string, payload: Uint8Array, rest: string) => Uint8Array | undefined;
 
 /** Thrown, it refuses the event: a dead letter with this reason. Any other exception is a fault. */
 export class Reject extends Error {}
@@ -63,28 +66,3 @@ export function decode(bytes: Uint8Array): string;
 
 /** Text as UTF-8. */
 export function encode(text: string): Uint8Array;
-
-/** An event to test a transform with. */
-export function testEvent(fields?: {
-  subject?: string;
-  payload?: Uint8Array | string;
-  headers?: Header[];
-  sequence?: number;
-  timestampNs?: bigint;
-}): RawEvent;
-
-/** The world's own event, as the host gives it. */
-export interface RawEvent {
-  subject: string;
-  payload: Uint8Array;
-  headers: Header[];
-  sequence: number;
-  timestampNs: number | bigint;
-}
-
-/** The world's own message. */
-export interface RawMessage {
-  subject: string | null;
-  payload: Uint8Array;
-  headers: Header[];
-}

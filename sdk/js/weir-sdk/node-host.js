@@ -4,8 +4,13 @@
 export const config = () => "";
 export const log = (level, text) => console.error(`${level}: ${text}`);
 
+let messages = [];
+
+export const send = (subject, payload, headers) => messages.push({ payload, subject, headers });
+export const refuse = (reason) => {
+  throw Object.assign(new Error(reason), { name: "Reject" });
+};
 export const fail = () => {};
-export const sequence = () => "9007199254740993";
 export const encode = (text) => new TextEncoder().encode(text);
 export const decode = (bytes) => {
   try {
@@ -15,5 +20,17 @@ export const decode = (bytes) => {
   }
 };
 
-export const now = () => ({ seconds: 0, nanoseconds: 0 });
 export const getRandomBytes = (length) => crypto.getRandomValues(new Uint8Array(length));
+
+export function answer(process, event = {}) {
+  const { subject = "test", payload = "", headers = [], sequence = 1, timestampNs = 0n } = event;
+  const rest = JSON.stringify({ headers, sequence: String(sequence), timestamp_ns: String(timestampNs) });
+  messages = [];
+  const last = process(subject, typeof payload === "string" ? encode(payload) : payload, rest);
+  if (last !== undefined) send(undefined, last, undefined);
+  return messages.map((message) => ({
+    payload: message.payload,
+    subject: message.subject ?? null,
+    headers: message.headers ?? headers,
+  }));
+}

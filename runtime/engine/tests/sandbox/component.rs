@@ -1,7 +1,7 @@
-//! Components of the world, by hand: what they are given, what they may do, and what becomes of hostile ones.
+//! Components of the world `transform`, by hand: what they are given, what they may do, and what becomes of hostile ones.
 
 use engine::{CompileError, LogSource, ModuleKind};
-use model::{Answer, Digest, Event, GuestFaultCode as Code, Limits};
+use model::{Answer, Digest, GuestFaultCode as Code, Limits};
 
 use crate::guests::{ENGINE, LIMITS, event, guest_fault, instance, logged, message, module, once, payload};
 
@@ -22,7 +22,7 @@ const TYPES: &str = r#"
 /// answer's record lies: by default at 64, a result of a list of one message at 128, whose payload is the
 /// event's. `imports` and `lowered` are component items before the core module and instance; `core` is more
 /// of the module.
-fn component(imports: &str, lowered: &str, with: &str, core: &str, body: &str) -> Vec<u8> {
+pub(crate) fn component(imports: &str, lowered: &str, with: &str, core: &str, body: &str) -> Vec<u8> {
     let text = format!(
         r#"(component {TYPES} {imports}
         (core module $memory
@@ -201,62 +201,6 @@ fn the_host_can_be_asked() {
     let (answer, lines) = logged(&module, "{\"x\":2}", &event(1));
     assert_eq!(payload(answer), b"{\"x\":2}");
     assert_eq!(lines.iter().map(|line| &*line.text).collect::<Vec<_>>(), ["hello"]);
-}
-
-const LANGUAGE: &str = r#"(import "weir:transform/language@1.0.0" (instance $language
-        (export "fail" (func (param "reason" string)))
-        (export "sequence" (func (result string)))
-        (export "decode" (func (param "bytes" (list u8)) (result (option string))))
-        (export "encode" (func (param "text" string) (result (list u8))))))"#;
-
-/// A component that asks for what interpreters ask for.
-fn interpreter(body: &str) -> Vec<u8> {
-    let lowered = r#"(core func $fail (canon lower (func $language "fail") (memory $memory)))
-        (core func $sequence (canon lower (func $language "sequence") (memory $memory) (realloc $realloc)))
-        (core func $decode (canon lower (func $language "decode") (memory $memory) (realloc $realloc)))
-        (core func $encode (canon lower (func $language "encode") (memory $memory) (realloc $realloc)))"#;
-    let with = r#"(with "language" (instance (export "fail" (func $fail)) (export "sequence" (func $sequence))
-        (export "decode" (func $decode)) (export "encode" (func $encode))))"#;
-    let core = r#"(import "language" "fail" (func $fail (param i32 i32)))
-        (import "language" "sequence" (func $sequence (param i32)))
-        (import "language" "decode" (func $decode (param i32 i32 i32)))
-        (import "language" "encode" (func $encode (param i32 i32 i32)))"#;
-    component(LANGUAGE, lowered, with, core, body)
-}
-
-#[test]
-fn an_interpreter_can_have_text_decoded_and_encoded() {
-    let body = "(call $decode (local.get $payload) (local.get $payload_len) (i32.const 256))
-        (if (i32.eqz (i32.load8_u (i32.const 256)))
-            (then (call $fail (local.get $subject) (local.get $subject_len))))
-        (call $encode (i32.load (i32.const 260)) (i32.load (i32.const 264)) (i32.const 140))
-        (i32.const 64)";
-    let module = module(&interpreter(body));
-    for text in ["", "hello", "größer, 語, 🦀"] {
-        let event = Event { payload: text.as_bytes().into(), ..event(1) };
-        assert_eq!(payload(once(&module, &event)), text.as_bytes());
-    }
-    let event = Event { payload: (&b"a\xff"[..]).into(), ..event(1) };
-    let fault = guest_fault(once(&module, &event));
-    assert_eq!((fault.code(), fault.reason()), (Code::Trap, &*event.subject));
-}
-
-#[test]
-fn an_interpreter_can_have_the_whole_sequence() {
-    let module = module(&interpreter("(call $sequence (i32.const 140)) (i32.const 64)"));
-    let event = Event { sequence: u64::MAX, ..event(1) };
-    assert_eq!(payload(once(&module, &event)), b"18446744073709551615");
-}
-
-#[test]
-fn an_interpreter_says_itself_why_it_ends() {
-    let fail = "(call $fail (local.get $payload) (local.get $payload_len)) (i32.const 64)";
-    let event = Event { payload: (&b"TypeError: x\n\n    at process (a.js:1:2)\n"[..]).into(), ..event(1) };
-    let fault = guest_fault(once(&module(&interpreter(fail)), &event));
-    assert_eq!((fault.code(), fault.reason()), (Code::Trap, "TypeError: x | at process (a.js:1:2)"));
-    let greedy = format!("(drop (memory.grow (i32.const 60000))) {fail}");
-    let fault = guest_fault(once(&module(&interpreter(&greedy)), &event));
-    assert_eq!(fault.code(), Code::OutOfMemory, "{fault}");
 }
 
 const WASI: &str = r#"

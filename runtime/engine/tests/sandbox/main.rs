@@ -8,6 +8,7 @@ mod determinism;
 mod guests;
 mod hostile;
 mod inspect;
+mod interpreter;
 mod lifecycle;
 mod reasons;
 mod wasi;
