@@ -135,7 +135,7 @@ impl ComponentInstance {
     }
 }
 
-/// Which world the component was made for, by the arguments of its `process`: one record, or the record's parts.
+/// Which world the component was made for, by the arguments of its `process`: one record, or its parts.
 fn world(engine: &wasmtime::Engine, ty: &types::Component) -> World {
     match ty.get_export(engine, "process").map(|export| export.ty) {
         Some(types::ComponentItem::ComponentFunc(process)) if process.params().len() > 1 => {

@@ -1,8 +1,9 @@
 //! The component contract in flat values: the world `weir:transform/interpreter` in `wit/`.
 //!
 //! An interpreter takes a record apart field by field and by name, which costs it more than all that a short
-//! transform does. So here an event is arguments, its headers are one text, and the frequent answer is bytes alone;
-//! whatever else it has to say it says by calls of `weir:transform/language`, which are gathered here.
+//! transform does. So here an event is arguments, what few transforms look at is one text, and the frequent
+//! answer is bytes alone. Whatever else there is to say comes by calls of `weir:transform/language`, and is
+//! gathered here.
 
 use bytes::Bytes;
 use model::{Answer, Event, GuestFault, Limits};
@@ -52,6 +53,7 @@ impl Sent {
 }
 
 /// Gives the guest one event by its `process`, which [`Params`] and [`Results`] are the types of.
+#[allow(unsafe_code)]
 pub(crate) fn process(
     process: Func,
     store: &mut Store<State>,
@@ -60,13 +62,12 @@ pub(crate) fn process(
 ) -> wasmtime::Result<Answer> {
     store.data_mut().sent = Some(Sent::nothing(limits));
     let rest = rest(event);
-    // SAFETY: `ComponentModule::instantiate` had this function's type checked against the same types; how long
-    // they borrow the event is no part of what is checked.
-    #[allow(unsafe_code)]
+    // SAFETY: `ComponentModule::instantiate` had this function's type checked against the same types; how
+    // long they borrow the event is no part of what is checked.
     let process: TypedFunc<Params<'_>, Results> = unsafe { TypedFunc::new_unchecked(process) };
     let (last,) = process.call(&mut *store, (&event.subject, &event.payload, &rest))?;
-    let sent =
-        store.data_mut().sent.take().expect("it was put there above, and nothing takes it during a call");
+    let sent = store.data_mut().sent.take();
+    let sent = sent.expect("it was put there above, and a call that took it and went on has put it back");
     sent.into_answer(last, event, limits).map_err(wasmtime::Error::new)
 }
 

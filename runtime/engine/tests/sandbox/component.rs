@@ -1,4 +1,5 @@
-//! Components of the world `transform`, by hand: what they are given, what they may do, and what becomes of hostile ones.
+//! Components of the world `transform`, by hand: what they are given, what they may do, and what becomes of
+//! hostile ones.
 
 use engine::{CompileError, LogSource, ModuleKind};
 use model::{Answer, Digest, GuestFaultCode as Code, Limits};

@@ -1,4 +1,5 @@
-//! Components of the world `interpreter`, by hand: what they are given, what they send, and what they may ask for.
+//! Components of the world `interpreter`, by hand: what they are given, what they send, and what they may ask
+//! for.
 
 use engine::{ModuleKind, Refusal};
 use model::{Answer, Event, GuestFaultCode as Code, Limits};
@@ -31,8 +32,8 @@ const FUNCTIONS: &str = r#"
 const PROCESS: &str = r#"(param "subject" string) (param "payload" (list u8)) (param "rest" string)
             (result (option (list u8)))"#;
 
-/// A component whose `process` has this type and is `body`, with the event's parts as locals. It returns where
-/// its answer lies: 64, where nothing is, or what `$give` gives.
+/// A component whose `process` has this type and is `body`, with the event's parts as locals. It returns
+/// where its answer lies: 64, where nothing is, or what `$give` gives.
 fn with_type(process: &str, body: &str) -> Vec<u8> {
     let text = format!(
         r#"(component {LANGUAGE}
@@ -74,8 +75,8 @@ fn interpreter(body: &str) -> Vec<u8> {
     with_type(PROCESS, body)
 }
 
-/// Sends the payload with this subject, this many bytes of the text `a.*:`, and these headers, a pointer and a
-/// count: at 144 is one that is named `a`, at 160 one that is named `:`.
+/// Sends the payload with this subject, this many bytes of the text `a.*:`, and these headers, a pointer and
+/// a count: at 144 is one that is named `a`, at 160 one that is named `:`.
 fn send(subject: Option<u32>, headers: Option<(u32, u32)>) -> String {
     let text = |text: Option<(u32, u32)>| {
         let (at, length) = text.unwrap_or_default();
