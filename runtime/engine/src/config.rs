@@ -25,9 +25,11 @@ pub(crate) const STACK_BYTES: usize = 512 << 10;
 /// Elements of one table, in all modules. The limiter refuses growth beyond, as wasmtime's pool would.
 pub(crate) const TABLE_ELEMENTS_MAX: usize = 100_000;
 
-const MEMORY_KEPT_BYTES: usize = 256 << 10;
+/// What stays mapped of a place in the pool, and is cleared for its next instance.
+const MEMORY_KEPT_BYTES: usize = 2 << 20;
 const TABLE_KEPT_BYTES: usize = 32 << 10;
-const WARM_SLOTS: u32 = 64;
+/// Places of which that much stays while they are not in use.
+const WARM_SLOTS: u32 = 16;
 
 /// What an engine may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
