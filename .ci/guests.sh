@@ -117,7 +117,8 @@ hello_rust() {
 }
 
 reference_assemblyscript() {
-    (cd sdk/assemblyscript && asc reference/reference.ts -O3 --debug --runtime minimal --enable simd --exportStart _initialize \
+    (cd sdk/assemblyscript && asc reference/reference.ts -O3 --debug --runtime minimal --initialMemory 8 \
+        --enable simd --exportStart _initialize \
         --use abort=weir/abort --use seed=weir/seed --use trace=weir/trace --outFile "$1")
 }
 

@@ -47,7 +47,8 @@ test_go() {
 }
 
 test_assemblyscript() {
-    (cd sdk/assemblyscript && asc tests/golden.ts --optimizeLevel 0 --runtime minimal --enable simd --exportStart _initialize \
+    (cd sdk/assemblyscript && asc tests/golden.ts --optimizeLevel 0 --runtime minimal --initialMemory 8 \
+        --enable simd --exportStart _initialize \
         --use abort=weir/abort --use seed=weir/seed --use trace=weir/trace --outFile "$built/golden.wasm") &&
         GOLDEN_WASM=$built/golden.wasm node --test sdk/assemblyscript/tests/golden.mjs
 }

@@ -190,9 +190,8 @@ export function isUtf8(bytes: Uint8Array): bool {
 /** A copy with the letters a to z as capitals. */
 export function upper(bytes: Uint8Array): Uint8Array {
   const length = <usize>bytes.length;
-  const buffer = unfilled(length);
-  const copy = Uint8Array.wrap(buffer);
-  const from = bytes.dataStart, to = changetype<usize>(buffer);
+  const from = bytes.dataStart, to = placeFor(length);
+  const copy = Uint8Array.wrap(placeBytes, <i32>(to - changetype<usize>(placeBytes)), <i32>length);
   let at: usize = 0;
   if (ASC_FEATURE_SIMD) {
     for (; at + 16 <= length; at += 16) {
@@ -230,15 +229,17 @@ export function weir_alloc(length: i32): usize {
     garbage = 0;
     pages = max(<usize>memory.size(), PAGES_MIN);
   }
-  eventBytes = unfilled(length);
-  return changetype<usize>(eventBytes);
+  eventAt = placeFor(length);
+  eventLength = length;
+  eventBytes = placeBytes;
+  return eventAt;
 }
 
 /** The answer to the event there: its place and its length. */
 export function weir_process(_at: usize, _length: i32): u64 {
   const process = transformOfModule;
   if (process == null) throw new Error("transform was not called");
-  const length = writeAnswer(process(readEvent(eventBytes)));
+  const length = writeAnswer(process(readEvent()));
   return ((<u64>changetype<usize>(answerBytes)) << 32) | length;
 }
 
@@ -279,6 +280,32 @@ class Rejection extends Answer {
   }
 }
 
+// Events and copies of their payloads lie one behind the other in pieces of this size, large ones each in its own: a
+// buffer for each would cost more than the bytes do.
+const PIECE_BYTES: usize = 16 << 10;
+let pieceBytes: ArrayBuffer = new ArrayBuffer(0);
+let pieceAt: usize = 0;
+let pieceEnd: usize = 0;
+// Where the last place lies.
+let placeBytes: ArrayBuffer = pieceBytes;
+
+/** A place for so many bytes, not filled with zeros, in `placeBytes`. */
+function placeFor(length: usize): usize {
+  if (length > PIECE_BYTES / 4) {
+    placeBytes = unfilled(length);
+    return changetype<usize>(placeBytes);
+  }
+  if (length > pieceEnd - pieceAt) {
+    pieceBytes = unfilled(PIECE_BYTES);
+    pieceAt = changetype<usize>(pieceBytes);
+    pieceEnd = pieceAt + PIECE_BYTES;
+  }
+  placeBytes = pieceBytes;
+  const at = pieceAt;
+  pieceAt += length;
+  return at;
+}
+
 /** A buffer for what is written over whole, which a new `ArrayBuffer` would fill with zeros first. */
 function unfilled(length: usize): ArrayBuffer {
   return changetype<ArrayBuffer>(__new(length, idof<ArrayBuffer>()));
@@ -294,6 +321,8 @@ let pages: usize = PAGES_MIN;
 
 let transformOfModule: ((event: Event) => Answer) | null = null;
 let eventBytes: ArrayBuffer = new ArrayBuffer(0);
+let eventAt: usize = 0;
+let eventLength: usize = 0;
 
 // Reading the event -----------------------------------------------------------------------------------------------
 
@@ -301,9 +330,10 @@ let eventBytes: ArrayBuffer = new ArrayBuffer(0);
 let readAt: usize = 0;
 let readEnd: usize = 0;
 
-function readEvent(bytes: ArrayBuffer): Event {
-  readAt = changetype<usize>(bytes);
-  readEnd = readAt + bytes.byteLength;
+function readEvent(): Event {
+  const bytes = eventBytes;
+  readAt = eventAt;
+  readEnd = readAt + eventLength;
   expectArray(5);
   const subjectLength = readTextLength();
   const subjectAt = take(subjectLength);
@@ -411,6 +441,14 @@ let written: u32 = 0;
 
 function writeAnswer(answer: Answer): u32 {
   written = 0;
+  if (answer instanceof Message) {
+    // What nearly every event comes to: [0, [message]].
+    writeNumber(1, 0x92);
+    writeNumber(1, 0);
+    writeNumber(1, 0x91);
+    writeMessage(changetype<Message>(answer));
+    return written;
+  }
   writeArray(2);
   if (answer instanceof Rejection) {
     writeByte(1);
@@ -418,11 +456,6 @@ function writeAnswer(answer: Answer): u32 {
     return written;
   }
   writeByte(0);
-  if (answer instanceof Message) {
-    writeArray(1);
-    writeMessage(changetype<Message>(answer));
-    return written;
-  }
   if (!(answer instanceof Messages)) throw new Error("an answer is a message, or what this file makes of some");
   const messages = changetype<Messages>(answer).list;
   writeArray(messages.length);
@@ -431,13 +464,17 @@ function writeAnswer(answer: Answer): u32 {
 }
 
 function writeMessage(message: Message): void {
-  writeArray(3);
   const subject = message.subject;
-  if (subject == null) writeByte(0xc0);
-  else writeText(subject);
   const payload = message.payload;
   const length = <u32>payload.length;
-  room(HEAD_BYTES_MAX + length);
+  // For what stands before the payload, too, where there is no subject.
+  room(3 * HEAD_BYTES_MAX + length);
+  writeNumber(1, 0x93);
+  if (subject == null) writeNumber(1, 0xc0);
+  else {
+    writeText(subject);
+    room(HEAD_BYTES_MAX + length);
+  }
   writeLength(0xc4, length);
   writeRaw(payload.dataStart, length);
   const from = message.from;

@@ -108,6 +108,22 @@ test("letters are changed sixteen at a time as one at a time", () => {
   assert.deepEqual(answer(event("upper", all)).subarray(8, -1), upper);
 });
 
+test("what a transform keeps stays as it was", () => {
+  const { answer } = instance();
+  // Some fill a piece of memory by a few bytes more than it has, some are larger than a quarter of one.
+  const sizes = [1, 4095, 4096, 4097, 3000, 0, 5000, 900, 20_000, 16];
+  const payloads = sizes.map((size, n) => Buffer.alloc(size, "a".charCodeAt(0) + n));
+  let last;
+  for (const payload of payloads) last = answer(event("keep", payload));
+  const upper = payloads.map((payload) => payload.toString().toUpperCase());
+  let from = 0;
+  for (const text of upper) {
+    const at = last.indexOf(text, from);
+    assert.notEqual(at, -1, `${text.length} bytes of ${text[0]}`);
+    from = at + text.length;
+  }
+});
+
 test("an answer that this file did not make is a fault that says so", () => {
   const { answer, lines } = instance();
   assert.throws(() => answer(event("strange")), WebAssembly.RuntimeError);

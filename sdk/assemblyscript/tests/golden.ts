@@ -4,7 +4,17 @@ export { weir_alloc, weir_process } from "../weir";
 
 class Strange extends Answer {}
 
+const kept: Event[] = [];
+const capitals: Uint8Array[] = [];
+
 transform((event: Event): Answer => {
+  if (event.subject == "keep") {
+    kept.push(event);
+    capitals.push(upper(event.payload));
+    const messages: Message[] = [];
+    for (let i = 0; i < kept.length; i++) messages.push(kept[i].message(capitals[i]));
+    return sendAll(messages);
+  }
   if (event.subject == "answer-none") return drop();
   if (event.subject == "strange") return new Strange();
   if (event.subject == "answer-reject") return reject("no amount");
