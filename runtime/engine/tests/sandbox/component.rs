@@ -19,14 +19,8 @@ const TYPES: &str = r#"
     (alias export $types "message" (type $message''))
     (import "message" (type $message (eq $message'')))"#;
 
-/// A component whose `process` is `body`, with the event's flat parts as locals. It returns where the
-/// answer's record lies: by default at 64, a result of a list of one message at 128, whose payload is the
-/// event's. `imports` and `lowered` are component items before the core module and instance; `core` is more
-/// of the module.
-pub(crate) fn component(imports: &str, lowered: &str, with: &str, core: &str, body: &str) -> Vec<u8> {
-    let text = format!(
-        r#"(component {TYPES} {imports}
-        (core module $memory
+/// Memory of two pages for a component, and a `realloc` from 4096 on that begins anew near the end.
+pub(crate) const MEMORY: &str = r#"(core module $memory
             (memory (export "memory") 2)
             (global $next (mut i32) (i32.const 4096))
             (func (export "realloc") (param i32 i32 i32) (param $size i32) (result i32)
@@ -38,7 +32,16 @@ pub(crate) fn component(imports: &str, lowered: &str, with: &str, core: &str, bo
                 (local.get $at)))
         (core instance $memory (instantiate $memory))
         (alias core export $memory "memory" (core memory $memory))
-        (alias core export $memory "realloc" (core func $realloc))
+        (alias core export $memory "realloc" (core func $realloc))"#;
+
+/// A component whose `process` is `body`, with the event's flat parts as locals. It returns where the
+/// answer's record lies: by default at 64, a result of a list of one message at 128, whose payload is the
+/// event's. `imports` and `lowered` are component items before the core module and instance; `core` is more
+/// of the module.
+pub(crate) fn component(imports: &str, lowered: &str, with: &str, core: &str, body: &str) -> Vec<u8> {
+    let text = format!(
+        r#"(component {TYPES} {imports}
+        {MEMORY}
         {lowered}
         (core module $main
             (import "m" "memory" (memory 2))

@@ -4,7 +4,7 @@
 use engine::{ModuleKind, Refusal};
 use model::{Answer, Event, GuestFaultCode as Code, Limits};
 
-use crate::component::component;
+use crate::component::{MEMORY, component};
 use crate::guests::{ENGINE, LIMITS, event, guest_fault, instance, message, module, once, payload};
 
 /// What the component imports, lowers and gives to its core module, and what that calls it.
@@ -37,17 +37,7 @@ const PROCESS: &str = r#"(param "subject" string) (param "payload" (list u8)) (p
 fn with_type(process: &str, body: &str) -> Vec<u8> {
     let text = format!(
         r#"(component {LANGUAGE}
-        (core module $memory
-            (memory (export "memory") 2)
-            (global $next (mut i32) (i32.const 4096))
-            (func (export "realloc") (param i32 i32 i32) (param $size i32) (result i32)
-                (local $at i32)
-                (local.set $at (i32.and (i32.add (global.get $next) (i32.const 7)) (i32.const -8)))
-                (global.set $next (i32.add (local.get $at) (local.get $size)))
-                (local.get $at)))
-        (core instance $memory (instantiate $memory))
-        (alias core export $memory "memory" (core memory $memory))
-        (alias core export $memory "realloc" (core func $realloc))
+        {MEMORY}
         {LOWERED}
         (core module $main
             (import "m" "memory" (memory 2))
